@@ -1,0 +1,179 @@
+package host
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"lockstep/audit"
+	"lockstep/audit/canonical"
+	"lockstep/ordering"
+	"lockstep/wasmabi"
+)
+
+// ClientID names a session. It is unguessable: 32 random bytes, or an ed25519
+// public key where inputs are signed.
+type ClientID [32]byte
+
+func (c ClientID) String() string { return hex.EncodeToString(c[:]) }
+
+// Session is what a client says of itself in every entry it makes.
+type Session struct {
+	_      struct{} `cbor:",toarray"`
+	Client ClientID
+	// Opened is a seq that the log had reached when the session was opened. A
+	// machine that has evicted sessions used later than that refuses to open
+	// this one anew, so that no retry is applied twice.
+	Opened ordering.Seq
+	// Floor is the lowest input number whose receipt the client still wants.
+	// Lower ones are forgotten.
+	Floor uint64
+}
+
+// Batch is an entry of inputs from one client.
+type Batch struct {
+	_       struct{} `cbor:",toarray"`
+	Session Session
+	Inputs  []Input
+}
+
+// Input is what a client asks. Number counts the client's inputs from 1.
+type Input struct {
+	_       struct{} `cbor:",toarray"`
+	Number  uint64
+	Payload []byte
+}
+
+// BatchFormat is the encoding of an entry of inputs.
+const BatchFormat canonical.Format = "LSB1"
+
+// MaxBatch is the largest number of inputs in one entry.
+const MaxBatch = 1024
+
+// BatchOverhead bounds the bytes of an encoded batch besides its payloads.
+func BatchOverhead(inputs int) int { return 128 + inputs*16 }
+
+// Encode returns the entry's data.
+func (b Batch) Encode() []byte { return BatchFormat.Encode(b) }
+
+// DecodeBatch reads an entry's data and checks its limits.
+func DecodeBatch(data []byte) (Batch, error) {
+	var b Batch
+	if len(data) > ordering.MaxEntry {
+		return b, ordering.ErrTooLarge
+	}
+	if err := BatchFormat.Decode(data, &b); err != nil {
+		return b, err
+	}
+	if len(b.Inputs) == 0 || len(b.Inputs) > MaxBatch {
+		return b, fmt.Errorf("batch has %d inputs, want 1 to %d", len(b.Inputs), MaxBatch)
+	}
+	for i := range b.Inputs {
+		if err := checkInput(b.Inputs[i]); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// ErrInputTooLarge is returned before anything is sent.
+var ErrInputTooLarge = fmt.Errorf("input is larger than %d bytes", wasmabi.MaxInput)
+
+func checkInput(in Input) error {
+	if in.Number == 0 {
+		return errors.New("input has number 0, want 1 or more")
+	}
+	if len(in.Payload) > wasmabi.MaxInput {
+		return ErrInputTooLarge
+	}
+	return nil
+}
+
+// Control is an entry with one control input.
+type Control struct {
+	_       struct{} `cbor:",toarray"`
+	Session Session
+	Number  uint64
+	Kind    ControlKind
+	Body    []byte // the encoding of the kind's struct; empty for CHECKPOINT
+}
+
+// ControlFormat is the encoding of an entry with a control input.
+const ControlFormat canonical.Format = "LSC1"
+
+// ControlKind says what a control input does.
+type ControlKind uint8
+
+// The control inputs. Values are part of the wire format; never renumber.
+const (
+	ControlDeploy     ControlKind = 1 // Deploy
+	ControlCheckpoint ControlKind = 2 // no body
+	ControlJoin       ControlKind = 3 // Join
+	ControlQuit       ControlKind = 4 // Quit
+	ControlUpgrade    ControlKind = 5 // Upgrade
+)
+
+func (k ControlKind) String() string {
+	names := [...]string{ControlDeploy: "DEPLOY", ControlCheckpoint: "CHECKPOINT", ControlJoin: "JOIN", ControlQuit: "QUIT", ControlUpgrade: "UPGRADE"}
+	if int(k) < len(names) && names[k] != "" {
+		return names[k]
+	}
+	return fmt.Sprintf("control %d", uint8(k))
+}
+
+// Deploy makes the machine: it names the guest and founds the membership.
+type Deploy struct {
+	_       struct{} `cbor:",toarray"`
+	Machine string
+	Module  audit.Digest // BLAKE3 of the module's bytes
+	Config  Config
+	Members []audit.Member  // ascending by ID, at least one voter
+	Holders []audit.Holding // of the module, by a majority of the voters
+}
+
+// Join adds a replica, or makes an observer a voter.
+type Join struct {
+	_      struct{} `cbor:",toarray"`
+	Member audit.Member
+}
+
+// Quit removes a replica.
+type Quit struct {
+	_       struct{} `cbor:",toarray"`
+	Replica audit.ReplicaID
+}
+
+// Upgrade replaces the guest by another module. The old one writes its state
+// (lockstep_save), the new one reads it (lockstep_load); where either fails,
+// the old one goes on.
+type Upgrade struct {
+	_       struct{} `cbor:",toarray"`
+	Module  audit.Digest
+	Holders []audit.Holding // of the module, by a majority of the voters
+}
+
+// Formats of the control inputs' bodies.
+const (
+	DeployFormat  canonical.Format = "LSD1"
+	JoinFormat    canonical.Format = "LSJ1"
+	QuitFormat    canonical.Format = "LSQ1"
+	UpgradeFormat canonical.Format = "LSU1"
+)
+
+// Encode returns the entry's data.
+func (c Control) Encode() []byte { return ControlFormat.Encode(c) }
+
+// DecodeControl reads an entry's data.
+func DecodeControl(data []byte) (Control, error) {
+	var c Control
+	if len(data) > ordering.MaxEntry {
+		return c, ordering.ErrTooLarge
+	}
+	if err := ControlFormat.Decode(data, &c); err != nil {
+		return c, err
+	}
+	if c.Number == 0 {
+		return c, errors.New("control input has number 0, want 1 or more")
+	}
+	return c, nil
+}

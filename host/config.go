@@ -1,0 +1,71 @@
+package host
+
+import (
+	"fmt"
+
+	"lockstep/wasmabi"
+)
+
+// Config is what a machine's replicas must agree on besides its guest. It is
+// part of the state. Zero values stand for the defaults.
+type Config struct {
+	_ struct{} `cbor:",toarray"`
+	// Profile is the version of the instrumentation; 0 is the host's own.
+	Profile uint32
+	// MaxMemory is the guest's memory limit in Wasm pages of 64 KiB; 0 is
+	// DefaultMaxMemory.
+	MaxMemory uint32
+	// InputGas bounds one input; 0 is DefaultInputGas.
+	InputGas uint64
+	// LifecycleGas bounds init, save and load each; 0 is DefaultLifecycleGas.
+	LifecycleGas uint64
+	// AuditEvery is the number of entries between audits; 0 is DefaultAuditEvery.
+	AuditEvery uint64
+	// CheckpointEvery is the number of entries between checkpoints that need no
+	// CHECKPOINT input; 0 is DefaultCheckpointEvery.
+	CheckpointEvery uint64
+}
+
+// Defaults of Config. One unit of gas is about one simple instruction.
+const (
+	DefaultMaxMemory       = 4096 // 256 MiB
+	DefaultInputGas        = 500_000_000
+	DefaultLifecycleGas    = 20_000_000_000
+	DefaultAuditEvery      = 128
+	DefaultCheckpointEvery = 16_384
+)
+
+// Resolve returns c with the defaults filled in.
+func (c Config) Resolve(profile uint32) Config {
+	c.Profile = or(c.Profile, profile)
+	c.MaxMemory = or(c.MaxMemory, DefaultMaxMemory)
+	c.InputGas = or(c.InputGas, DefaultInputGas)
+	c.LifecycleGas = or(c.LifecycleGas, DefaultLifecycleGas)
+	c.AuditEvery = or(c.AuditEvery, DefaultAuditEvery)
+	c.CheckpointEvery = or(c.CheckpointEvery, DefaultCheckpointEvery)
+	return c
+}
+
+func or[T uint32 | uint64](v, byDefault T) T {
+	if v == 0 {
+		return byDefault
+	}
+	return v
+}
+
+// maxGas keeps a limit within the counter, a signed 64-bit integer that may go
+// below zero by the cost of one stretch of code.
+const maxGas = 1 << 62
+
+// Validate checks a resolved config.
+func (c Config) Validate(profile uint32) error {
+	switch {
+	case c.Profile != profile:
+		return fmt.Errorf("instrumentation profile is %d, this host has %d", c.Profile, profile)
+	case c.MaxMemory >= wasmabi.MaxMemory:
+		return fmt.Errorf("memory limit is %d pages, want less than %d", c.MaxMemory, wasmabi.MaxMemory)
+	case c.InputGas > maxGas || c.LifecycleGas > maxGas:
+		return fmt.Errorf("gas limit is over %d", uint64(maxGas))
+	}
+	return nil
+}

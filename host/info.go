@@ -1,0 +1,63 @@
+package host
+
+import (
+	"crypto/ed25519"
+
+	"lockstep/audit"
+	"lockstep/audit/canonical"
+	"lockstep/ordering"
+)
+
+// Info is what a replica tells of itself to whoever asks: the membership that
+// a client counts votes by, and where the replica stands.
+type Info struct {
+	_         struct{} `cbor:",toarray"`
+	Machine   string
+	Replica   audit.ReplicaID
+	Key       []byte // ed25519 public key of the replica
+	Epoch     ordering.Epoch
+	Seq       ordering.Seq
+	Chain     ordering.Chain
+	Deployed  bool
+	Module    audit.Digest
+	Members   audit.Members
+	Phase     Phase
+	Signature []byte
+}
+
+// InfoFormat is the encoding of an info.
+const InfoFormat canonical.Format = "LSI1"
+
+// Sign sets the signature.
+func (i *Info) Sign(key ed25519.PrivateKey) { i.Signature = ed25519.Sign(key, i.signed()) }
+
+// Verify checks the signature against the replica's public key.
+func (i *Info) Verify(key ed25519.PublicKey) bool {
+	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, i.signed(), i.Signature)
+}
+
+func (i Info) signed() []byte {
+	i.Signature = nil
+	return InfoFormat.Encode(i)
+}
+
+// Phase is what a replica is doing.
+type Phase uint8
+
+// The phases. Values are part of the wire format; never renumber.
+const (
+	PhaseStarting  Phase = 0 // reading its checkpoint or waiting for the log
+	PhaseObserving Phase = 1 // applying the log without a vote
+	PhaseVoting    Phase = 2 // applying the log and voting
+	PhaseDiverged  Phase = 3 // found different from the majority: applying, not voting
+	PhaseRepairing Phase = 4 // fetching pages from other replicas
+	PhaseStopped   Phase = 5 // not applying: the log is broken, or the node stopped it
+)
+
+func (p Phase) String() string {
+	names := [...]string{"starting", "observing", "voting", "diverged", "repairing", "stopped"}
+	if int(p) < len(names) {
+		return names[p]
+	}
+	return "unknown"
+}

@@ -1,0 +1,216 @@
+// Package host is the replicated state machine as a pure function: Machine.Apply
+// takes one ordered entry and returns a Transition that says what to make
+// durable and what to send. Two machines that apply the same entries hold the
+// same state, byte for byte, and return the same transitions.
+//
+// Nothing here knows a clock, a network or a goroutine; package host/node
+// carries transitions out.
+package host
+
+import (
+	"errors"
+
+	"lockstep/audit"
+	"lockstep/ordering"
+	"lockstep/snapshot"
+	"lockstep/wasmabi"
+)
+
+// Load gives an instance of a module, not yet initialised, for a machine with
+// this config. It answers ErrModuleRefused (wrapped) where the module itself
+// is at fault, which every replica then answers alike; any other error is the
+// world's, and Apply returns it with nothing changed.
+type Load func(module audit.Digest, config Config) (Guest, error)
+
+// ErrModuleRefused marks a module that no host can run. What wraps it is told
+// to the client, so that it must not depend on the replica.
+var ErrModuleRefused = errors.New("module refused")
+
+// Machine is the state of one replica.
+type Machine struct {
+	system
+	profile uint32
+	load    Load
+
+	guest    Guest // nil before DEPLOY
+	tree     *snapshot.Tree
+	unhashed pageSet // committed since the tree was last updated
+	unstored pageSet // committed since the last checkpoint
+}
+
+// New returns a machine before its first entry. profile is the version of the
+// instrumentation that load applies.
+func New(name string, profile uint32, load Load) *Machine {
+	return &Machine{system: system{machine: name}, profile: profile, load: load, tree: snapshot.NewTree()}
+}
+
+// Seq is the last entry that was applied, 0 before the first.
+func (m *Machine) Seq() ordering.Seq { return m.seq }
+
+// Epoch is the epoch of the last entry.
+func (m *Machine) Epoch() ordering.Epoch { return m.epoch }
+
+// Chain is the chain after the last entry.
+func (m *Machine) Chain() ordering.Chain { return m.chain }
+
+// Members is the membership after the last entry.
+func (m *Machine) Members() audit.Members { return m.members }
+
+// Module is the digest of the guest that runs; ok is false before DEPLOY.
+func (m *Machine) Module() (module audit.Digest, ok bool) { return m.module, m.deployed }
+
+// Config is the machine's config; zero before DEPLOY.
+func (m *Machine) Config() Config { return m.config }
+
+// MemorySize is the size of the guest's committed memory in bytes.
+func (m *Machine) MemorySize() int {
+	if m.guest == nil {
+		return 0
+	}
+	return len(m.guest.Memory())
+}
+
+// Apply runs the entry that follows the last one. An error is the world's (the
+// module could not be had) or a broken log, and leaves the machine as it was;
+// whatever the entry holds, it is not an error.
+func (m *Machine) Apply(e ordering.Entry) (*Transition, error) {
+	if err := m.follows(e); err != nil {
+		return nil, err
+	}
+	var run func(t *Transition) *Reply
+	switch {
+	case BatchFormat.Match(e.Data):
+		if b, err := DecodeBatch(e.Data); err == nil {
+			run = func(t *Transition) *Reply { return m.batch(b, t) }
+		}
+	case ControlFormat.Match(e.Data):
+		if c, err := DecodeControl(e.Data); err == nil {
+			// All that can fail for the world's sake happens before anything changes.
+			arrived, err := m.arrive(c, e.Seq)
+			if err != nil {
+				return nil, err
+			}
+			run = func(t *Transition) *Reply { return m.control(c, arrived, t) }
+		}
+	}
+	m.advance(e)
+	t := &Transition{Epoch: m.epoch, Seq: m.seq, Chain: m.chain}
+	if run != nil {
+		// Whatever else was published to the log is an entry too, one that asks
+		// nothing: it moves seq and chain, so that all replicas agree on it.
+		t.Reply = run(t)
+	}
+	m.maintain(t)
+	return t, nil
+}
+
+// maintain adds what falls due by the seq alone.
+func (m *Machine) maintain(t *Transition) {
+	if !m.deployed {
+		return
+	}
+	due := func(every uint64) bool { return uint64(m.seq)%every == 0 }
+	if t.Checkpoint == nil && due(m.config.CheckpointEvery) {
+		t.Checkpoint = m.checkpoint()
+	}
+	if t.Checkpoint != nil || due(m.config.AuditEvery) {
+		t.Audited = &Audited{Members: m.members.Seq, Root: m.Root()}
+	}
+}
+
+// reply seals the receipts of an entry.
+func (m *Machine) reply(c ClientID, receipts Receipts) *Reply {
+	return &Reply{Client: c, Receipts: ReceiptsFormat.Encode(receipts), Members: m.members.Seq}
+}
+
+// batch runs the inputs in order.
+func (m *Machine) batch(b Batch, t *Transition) *Reply {
+	receipts := make(Receipts, 0, len(b.Inputs))
+	window, ok := m.sessions.open(b.Session, m.seq)
+	if !ok {
+		for _, in := range b.Inputs {
+			receipts = append(receipts, refused(in.Number, RefusedSessionExpired, ""))
+		}
+		return m.reply(b.Session.Client, receipts)
+	}
+	run := runner{m: m, caller: b.Session.Client}
+	for i, in := range b.Inputs {
+		r, known := window.lookup(in.Number)
+		if !known {
+			r = run.input(uint32(i), in)
+			if applied(r) {
+				m.sessions.remember(window, r)
+			}
+		}
+		receipts = append(receipts, r)
+	}
+	run.finish()
+	t.Log = run.log
+	return m.reply(b.Session.Client, receipts)
+}
+
+// Query answers a read from the committed state, which it cannot change.
+func (m *Machine) Query(input []byte, caller ClientID) Receipt {
+	if m.guest == nil {
+		return refused(0, RefusedNotDeployed, "")
+	}
+	o := m.guest.Call(Call{
+		Export: wasmabi.ExportQuery, Input: input, Seq: m.seq, Time: m.time, Caller: caller,
+		Random: m.random(0), Gas: m.config.InputGas,
+	})
+	m.guest.Undo()
+	return receiptOf(0, o)
+}
+
+// commit folds the working state of the guest into the committed one.
+func (m *Machine) commit() {
+	dirty := m.guest.Commit()
+	m.unhashed.add(dirty)
+	m.unstored.add(dirty)
+}
+
+// Root is the digest of the whole state after the last entry.
+func (m *Machine) Root() audit.Digest { return m.Manifest().Root() }
+
+// Tree is the digest tree over the committed memory, up to date.
+func (m *Machine) Tree() *snapshot.Tree {
+	if m.guest != nil {
+		memory := m.guest.Memory()
+		m.tree.Resize(len(memory))
+		m.tree.Update(memory, m.unhashed.list(uint32(len(memory)/snapshot.PageSize)))
+		m.unhashed.clear()
+	}
+	return m.tree
+}
+
+// Manifest names the state after the last entry.
+func (m *Machine) Manifest() snapshot.Manifest {
+	man := snapshot.Manifest{
+		Machine: m.machine, Epoch: m.epoch, Seq: m.seq, Chain: m.chain,
+		Pages: m.Tree().Root(), System: m.system.encode(),
+	}
+	if m.guest != nil {
+		man.Size = uint64(len(m.guest.Memory()))
+		man.Globals = m.guest.Globals()
+	}
+	return man
+}
+
+// checkpoint copies what changed since the last one, which is all of the pause
+// that a checkpoint costs.
+func (m *Machine) checkpoint() *snapshot.Checkpoint {
+	c := &snapshot.Checkpoint{Manifest: m.Manifest(), Tree: m.tree.View()}
+	memory := m.guest.Memory()
+	changed := m.unstored.list(uint32(len(memory) / snapshot.PageSize))
+	copied := make([]byte, len(changed)*snapshot.PageSize)
+	for i, index := range changed {
+		page := copied[i*snapshot.PageSize:][:snapshot.PageSize]
+		copy(page, memory[int(index)*snapshot.PageSize:])
+		c.Changed = append(c.Changed, snapshot.Page{Index: index, Data: page})
+	}
+	m.unstored.clear()
+	return c
+}
+
+// Close frees the guest. The machine must not be used afterwards.
+func (m *Machine) Close() { m.dropGuest() }

@@ -1,0 +1,102 @@
+package host
+
+import (
+	"fmt"
+
+	"github.com/zeebo/blake3"
+
+	"lockstep/audit"
+	"lockstep/audit/canonical"
+	"lockstep/wasmabi"
+)
+
+// Receipt is what became of one input.
+type Receipt struct {
+	_         struct{} `cbor:",toarray"`
+	Number    uint64   // of the input
+	Status    wasmabi.Status
+	Code      uint32       // the guest's, with Rejected; a Refusal, with Refused
+	Trap      wasmabi.Trap // with Trapped
+	Gas       uint64       // used
+	Duplicate bool         // the input was applied before; this is its first receipt again
+	Output    []byte
+}
+
+// Refusal is why the host did not run an input.
+type Refusal uint32
+
+// The refusals. Values are part of the wire format; never renumber.
+const (
+	RefusedTooLate        Refusal = 1 // the receipt of this number was forgotten; it may have been applied
+	RefusedSessionExpired Refusal = 2 // the session was evicted; its inputs may have been applied
+	RefusedNotDeployed    Refusal = 3 // the machine has no guest yet
+	RefusedDeployed       Refusal = 4 // the machine has a guest already
+	RefusedModule         Refusal = 5 // the module is not a guest; Output says why
+	RefusedMember         Refusal = 6 // the membership forbids it; Output says why
+	RefusedMalformed      Refusal = 7 // the control input's body is not what its kind wants
+	RefusedUpgrade        Refusal = 8 // a guest failed to save or load its state; Output says which
+)
+
+func (r Refusal) String() string {
+	names := [...]string{
+		RefusedTooLate: "retry came too late", RefusedSessionExpired: "session expired",
+		RefusedNotDeployed: "machine is not deployed", RefusedDeployed: "machine is deployed already",
+		RefusedModule: "module refused", RefusedMember: "membership refused",
+		RefusedMalformed: "malformed control input", RefusedUpgrade: "upgrade failed",
+	}
+	if int(r) < len(names) && names[r] != "" {
+		return names[r]
+	}
+	return fmt.Sprintf("refusal %d", uint32(r))
+}
+
+func refused(number uint64, why Refusal, detail string) Receipt {
+	return Receipt{Number: number, Status: wasmabi.Refused, Code: uint32(why), Output: []byte(detail)}
+}
+
+func receiptOf(number uint64, o Outcome) Receipt {
+	r := Receipt{Number: number, Status: o.Status, Code: o.Code, Trap: o.Trap, Gas: o.Gas}
+	if o.Status == wasmabi.OK || o.Status == wasmabi.Rejected {
+		r.Output = o.Output
+	}
+	return r
+}
+
+// Receipts are those of one entry, in the order of its inputs.
+type Receipts []Receipt
+
+// ReceiptsFormat is the encoding of an entry's receipts; its digest is what a
+// vote states as outputs.
+const ReceiptsFormat canonical.Format = "LSR1"
+
+// Answer is what a replica sends to the client of an entry.
+type Answer struct {
+	_        struct{} `cbor:",toarray"`
+	Vote     audit.Vote
+	Receipts []byte // encoded Receipts
+}
+
+// AnswerFormat is the encoding of an answer.
+const AnswerFormat canonical.Format = "LSO1"
+
+// OutputsDigest is the digest of encoded receipts that a vote states.
+func OutputsDigest(receipts []byte) audit.Digest {
+	return audit.Digest(blake3.Sum256(receipts))
+}
+
+// DecodeAnswer reads an answer and checks that the receipts are those that the
+// vote is about. The signature is the caller's to check.
+func DecodeAnswer(data []byte) (Answer, Receipts, error) {
+	var a Answer
+	if err := AnswerFormat.Decode(data, &a); err != nil {
+		return a, nil, err
+	}
+	if OutputsDigest(a.Receipts) != a.Vote.Outputs {
+		return a, nil, fmt.Errorf("decode answer of %s: receipts do not digest to the vote's outputs", a.Vote.Replica)
+	}
+	var r Receipts
+	if err := ReceiptsFormat.Decode(a.Receipts, &r); err != nil {
+		return a, nil, err
+	}
+	return a, r, nil
+}

@@ -1,0 +1,100 @@
+package host
+
+import (
+	"fmt"
+
+	"lockstep/ordering"
+	"lockstep/snapshot"
+)
+
+// Adopt makes the machine be at another state, that of a manifest which a
+// majority has stated or which this replica has stored. The guest's memory and
+// globals follow by Patch; Tree says where they differ from the manifest's.
+// Between Adopt and an equal Root the machine must not apply or vote.
+func (m *Machine) Adopt(man snapshot.Manifest) error {
+	if man.Machine != m.machine {
+		return fmt.Errorf("manifest is of machine %q, this is %q", man.Machine, m.machine)
+	}
+	next := system{machine: man.Machine, epoch: man.Epoch, seq: man.Seq, chain: man.Chain}
+	if err := next.decode(man.System); err != nil {
+		return fmt.Errorf("read system state: %w", err)
+	}
+	if next.deployed && (m.guest == nil || next.module != m.module) {
+		guest, err := m.load(next.module, next.config)
+		if err != nil {
+			return fmt.Errorf("load module: %w", err)
+		}
+		if m.guest != nil {
+			closeGuest(m.guest)
+		}
+		m.guest = guest
+		guest.Undo()
+		m.forgetTree()
+	}
+	m.system = next
+	if !next.deployed {
+		m.dropGuest()
+		return nil
+	}
+	return m.Patch(snapshot.Delta{Size: man.Size, Globals: man.Globals})
+}
+
+func (m *Machine) dropGuest() {
+	if m.guest != nil {
+		closeGuest(m.guest)
+		m.guest, m.tree = nil, snapshot.NewTree()
+		m.unhashed.clear()
+		m.unstored.clear()
+	}
+}
+
+// Patch changes the committed memory of the guest.
+func (m *Machine) Patch(d snapshot.Delta) error {
+	if m.guest == nil {
+		return fmt.Errorf("patch a machine that has no guest")
+	}
+	before := len(m.guest.Memory())
+	if err := m.guest.Patch(d); err != nil {
+		return fmt.Errorf("patch guest: %w", err)
+	}
+	touched := make([]uint32, 0, len(d.Pages))
+	for _, p := range d.Pages {
+		touched = append(touched, p.Index)
+	}
+	touched = append(touched, span(before, len(m.guest.Memory()))...)
+	m.unhashed.add(touched)
+	m.unstored.add(touched)
+	return nil
+}
+
+// forgetTree makes every page count as changed.
+func (m *Machine) forgetTree() {
+	m.tree = snapshot.NewTree()
+	all := span(0, len(m.guest.Memory()))
+	m.unhashed.clear()
+	m.unhashed.add(all)
+	m.unstored.clear()
+	m.unstored.add(all)
+}
+
+// span lists the pages from byte offset a to b.
+func span(a, b int) []uint32 {
+	var pages []uint32
+	for i := a / snapshot.PageSize; i < b/snapshot.PageSize; i++ {
+		pages = append(pages, uint32(i))
+	}
+	return pages
+}
+
+// Position is what is asked of a log next, and what proves continuity.
+type Position struct {
+	Epoch ordering.Epoch
+	Seq   ordering.Seq
+	Chain ordering.Chain
+}
+
+// Position is that of the last entry applied.
+func (m *Machine) Position() Position { return Position{m.epoch, m.seq, m.chain} }
+
+// Audited is what this replica states about its state after the last entry.
+func (m *Machine) Audited() Audited { return Audited{Members: m.members.Seq, Root: m.Root()} }

@@ -1,0 +1,78 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"lockstep/audit"
+	"lockstep/audit/canonical"
+	"lockstep/ordering"
+)
+
+// system is the machine's state besides the guest's: everything of it is
+// replicated, hashed into the root and carried by a checkpoint.
+type system struct {
+	machine  string
+	epoch    ordering.Epoch
+	seq      ordering.Seq
+	time     ordering.Time
+	chain    ordering.Chain
+	deployed bool
+	module   audit.Digest
+	config   Config
+	members  audit.Members
+	sessions sessions
+}
+
+// systemRecord is the part of the system state that a manifest carries as
+// bytes; machine, epoch, seq and chain are fields of the manifest itself.
+type systemRecord struct {
+	_        struct{} `cbor:",toarray"`
+	Time     ordering.Time
+	Deployed bool
+	Module   audit.Digest
+	Config   Config
+	Members  audit.Members
+	Evicted  ordering.Seq
+	Sessions []sessionRecord
+}
+
+// SystemFormat is the encoding of the system state.
+const SystemFormat canonical.Format = "LSS1"
+
+func (s *system) encode() []byte {
+	return SystemFormat.Encode(systemRecord{
+		Time: s.time, Deployed: s.deployed, Module: s.module, Config: s.config, Members: s.members,
+		Evicted: s.sessions.evicted, Sessions: s.sessions.records(),
+	})
+}
+
+func (s *system) decode(data []byte) error {
+	var r systemRecord
+	if err := SystemFormat.Decode(data, &r); err != nil {
+		return err
+	}
+	s.time, s.deployed, s.module, s.config, s.members = r.Time, r.Deployed, r.Module, r.Config, r.Members
+	s.sessions = sessionsOf(r.Sessions, r.Evicted)
+	return nil
+}
+
+// errDoesNotFollow is our own broken invariant or a broken log; the node stops
+// the replica on it.
+var errDoesNotFollow = errors.New("entry does not follow the last one")
+
+// follows checks that the entry is the next one.
+func (s *system) follows(e ordering.Entry) error {
+	if e.Seq != s.seq+1 || e.Epoch < s.epoch {
+		return fmt.Errorf("%w: have epoch %d seq %d, got epoch %d seq %d", errDoesNotFollow, s.epoch, s.seq, e.Epoch, e.Seq)
+	}
+	return nil
+}
+
+// advance takes the entry's position, time and bytes into the state. Ordered
+// time is clamped so that it grows with every entry.
+func (s *system) advance(e ordering.Entry) {
+	s.chain = s.chain.Next(e)
+	s.epoch, s.seq = e.Epoch, e.Seq
+	s.time = max(s.time+1, e.Time)
+}

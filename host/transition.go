@@ -1,0 +1,50 @@
+package host
+
+import (
+	"lockstep/audit"
+	"lockstep/ordering"
+	"lockstep/snapshot"
+)
+
+// Transition is what one entry did: the state has changed already, and the
+// fields say what is to be done in the world. The node carries it out in the
+// order of the fields; nothing of it may be sent before Apply has returned.
+type Transition struct {
+	Epoch ordering.Epoch
+	Seq   ordering.Seq
+	Chain ordering.Chain
+
+	// Reply goes to the client of the entry with this replica's vote, if this
+	// replica is a voter and may vote. Nil if the entry asked nothing.
+	Reply *Reply
+
+	// Audited says that every replica states its root at this seq.
+	Audited *Audited
+
+	// Checkpoint is to be made durable; after that the replica states so.
+	Checkpoint *snapshot.Checkpoint
+
+	// Members is the membership after this entry, if the entry changed it.
+	Members *audit.Members
+
+	// Upgraded is the module that runs from here on, if the entry changed it.
+	Upgraded *audit.Digest
+
+	// Log is what the guest said to its operator.
+	Log []byte
+}
+
+// Reply is the outputs of an entry and whom they are for.
+type Reply struct {
+	Client   ClientID
+	Receipts []byte // encoded Receipts
+	// Members is the entry that last changed the membership whose majority
+	// makes these outputs accepted.
+	Members ordering.Seq
+}
+
+// Audited is what an audit record states.
+type Audited struct {
+	Members ordering.Seq
+	Root    audit.Digest
+}
