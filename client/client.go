@@ -1,0 +1,169 @@
+// Package client calls a replicated machine and believes only what a majority
+// of its voters says.
+//
+//	c, err := client.Connect(ctx, client.Options{URLs: urls, Machine: "kv"})
+//	out, err := c.Call(ctx, input)
+//
+// Concurrent callers share entries of the log: a call that finds the client
+// idle goes out at once, and while entries are under way the others gather
+// into the next one. Every input has a number within the client's session, so
+// that a retry, which the client makes by itself, is applied once.
+//
+// An error of type *FailError is the one answer that leaves the outcome open.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"lockstep/audit/canonical"
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
+)
+
+// Options say which machine to call and where. Machine and one of Conn and
+// URLs are required.
+type Options struct {
+	Machine string
+	URLs    []string   // of NATS servers; the client makes and owns a connection
+	Conn    *nats.Conn // used instead of URLs; the caller owns it
+	// Retry is how long an input may be unanswered before it is sent again;
+	// 0 is DefaultRetry.
+	Retry time.Duration
+	// Window is the number of entries that may be under way at once; 0 is
+	// DefaultWindow. More means smaller entries.
+	Window int
+	Logger *slog.Logger // nil: none
+}
+
+// Defaults of Options.
+const (
+	DefaultRetry  = 750 * time.Millisecond
+	DefaultWindow = 4
+)
+
+// Client is one session with one machine. It is safe for concurrent use.
+type Client struct {
+	opts    Options
+	conn    *nats.Conn
+	ownConn bool
+	log     *jetstream.Log
+	outputs *nats.Subscription
+	session host.Session
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+	wake chan struct{}
+
+	mu       sync.Mutex
+	filter   *filter
+	calls    map[uint64]*call
+	queue    []*call // not sent yet, ascending by number
+	flights  map[*flight]struct{}
+	next     uint64
+	learning bool
+	closed   bool
+}
+
+var membersFormat = canonical.Format("LSM1")
+
+// Connect opens a session. It returns ErrUnknownMachine if no node hosts the
+// machine, and works against one that is hosted and not deployed yet.
+func Connect(ctx context.Context, opts Options) (*Client, error) {
+	if opts.Retry == 0 {
+		opts.Retry = DefaultRetry
+	}
+	if opts.Window == 0 {
+		opts.Window = DefaultWindow
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		opts: opts, conn: opts.Conn, wake: make(chan struct{}, 1), filter: newFilter(),
+		calls: make(map[uint64]*call), flights: make(map[*flight]struct{}), next: 1,
+	}
+	if err := c.open(ctx); err != nil {
+		c.disconnect()
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.done.Add(1)
+	go c.send(run)
+	return c, nil
+}
+
+func (c *Client) open(ctx context.Context) error {
+	if c.conn == nil {
+		conn, err := jetstream.Connect(c.opts.URLs, "lockstep client of "+c.opts.Machine)
+		if err != nil {
+			return fmt.Errorf("connect to NATS: %w", err)
+		}
+		c.conn, c.ownConn = conn, true
+	}
+	if _, err := rand.Read(c.session.Client[:]); err != nil {
+		return fmt.Errorf("draw session id: %w", err)
+	}
+	infos, err := c.Infos(ctx)
+	if err != nil {
+		return err
+	}
+	if m, ok := c.filter.learn(infos); ok {
+		c.filter.trust(m)
+	}
+	c.session.Opened = reached(infos)
+	log, err := jetstream.Open(ctx, c.conn, jetstream.Config{Machine: ordering.Name(c.opts.Machine), Epoch: 1})
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	c.log = log
+	c.outputs, err = c.conn.Subscribe(host.OutputSubject(c.opts.Machine, c.session.Client), func(m *nats.Msg) { c.receive(m.Data) })
+	if err != nil {
+		return fmt.Errorf("subscribe to outputs: %w", err)
+	}
+	// The subscription must be known before the first input is ordered.
+	if err := c.conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush connection: %w", err)
+	}
+	return nil
+}
+
+// Close ends the session. Calls under way get ErrClosed in a *FailError.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	for _, call := range c.calls {
+		c.finish(call, result{err: &FailError{Ordered: call.ordered, Seq: call.seq, Err: ErrClosed}})
+	}
+	c.mu.Unlock()
+	c.stop()
+	c.done.Wait()
+	return c.disconnect()
+}
+
+func (c *Client) disconnect() error {
+	var errs []error
+	if c.outputs != nil && c.conn.IsConnected() {
+		errs = append(errs, c.outputs.Unsubscribe())
+	}
+	if c.log != nil {
+		errs = append(errs, c.log.Close())
+	}
+	if c.ownConn {
+		c.conn.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/wasmabi"
+)
+
+// ErrUnknownMachine says that no node that can be reached hosts the machine.
+var ErrUnknownMachine = errors.New("no node hosts this machine: check its name, or deploy it first")
+
+// ErrOutOfGas says that the input used all the gas it may. Nothing of it was kept.
+var ErrOutOfGas = errors.New("input ran out of gas")
+
+// ErrClosed is returned by calls on a closed client.
+var ErrClosed = errors.New("client is closed")
+
+// RejectedError says that the guest itself refused the input. Nothing of it
+// was kept; Output is what the guest says about it.
+type RejectedError struct {
+	Code   uint32
+	Output []byte
+}
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("guest rejected the input with code %d: %.200q", e.Code, e.Output)
+}
+
+// TrapError says that the guest trapped. Nothing of the input was kept.
+type TrapError struct{ Trap wasmabi.Trap }
+
+func (e *TrapError) Error() string { return "guest trapped: " + e.Trap.String() }
+
+// RefusedError says that the replicas did not run the input.
+type RefusedError struct {
+	Refusal host.Refusal
+	Detail  string
+}
+
+func (e *RefusedError) Error() string {
+	if e.Detail == "" {
+		return e.Refusal.String()
+	}
+	return e.Refusal.String() + ": " + e.Detail
+}
+
+// FailError is the answer FAIL: no majority of voters stated one output in
+// time. The input may have been applied, or may be applied later; a caller
+// that needs to know asks the machine.
+type FailError struct {
+	Ordered bool         // the log acknowledged the input at least once
+	Seq     ordering.Seq // where, if Ordered
+	Err     error        // the context's error, or what made an answer impossible
+}
+
+func (e *FailError) Error() string {
+	if e.Ordered {
+		return fmt.Sprintf("FAIL: ordered at seq %d, but no majority of voters answered alike: %v", e.Seq, e.Err)
+	}
+	return fmt.Sprintf("FAIL: not known to be ordered: %v", e.Err)
+}
+
+func (e *FailError) Unwrap() error { return e.Err }
+
+// outcome turns a receipt that a majority agrees on into what the caller gets.
+func outcome(r host.Receipt) error {
+	switch r.Status {
+	case wasmabi.OK:
+		return nil
+	case wasmabi.Rejected:
+		return &RejectedError{Code: r.Code, Output: r.Output}
+	case wasmabi.Trapped:
+		return &TrapError{Trap: r.Trap}
+	case wasmabi.OutOfGas:
+		return ErrOutOfGas
+	case wasmabi.Refused:
+		return &RefusedError{Refusal: host.Refusal(r.Code), Detail: string(r.Output)}
+	}
+	return fmt.Errorf("receipt has unknown %v", r.Status)
+}
