@@ -1,6 +1,9 @@
 package audit
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Tally counts statements about one position until a majority of voters has
 // made the same one. Statement is whatever must be equal: for votes the seq,
@@ -69,4 +72,28 @@ func (t *Tally[Statement]) Possible(majority, voters int) bool {
 		}
 	}
 	return false
+}
+
+// Supporters lists the replicas that made a statement, ascending.
+func (t *Tally[Statement]) Supporters(s Statement) []ReplicaID {
+	var list []ReplicaID
+	for replica, stated := range t.stated {
+		if stated == s {
+			list = append(list, replica)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// remove takes back what a replica stated.
+func (t *Tally[Statement]) remove(replica ReplicaID) {
+	s, ok := t.stated[replica]
+	if !ok {
+		return
+	}
+	delete(t.stated, replica)
+	if t.counts[s]--; t.counts[s] == 0 {
+		delete(t.counts, s)
+	}
 }

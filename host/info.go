@@ -22,7 +22,17 @@ type Info struct {
 	Module    audit.Digest
 	Members   audit.Members
 	Phase     Phase
+	Stored    []Stored // durable checkpoints, oldest first
 	Signature []byte
+}
+
+// Stored names a durable checkpoint of the replica.
+type Stored struct {
+	_     struct{} `cbor:",toarray"`
+	Epoch ordering.Epoch
+	Seq   ordering.Seq
+	Chain ordering.Chain
+	Root  audit.Digest
 }
 
 // InfoFormat is the encoding of an info.

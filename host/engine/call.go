@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"lockstep/host"
+	"lockstep/wasmabi"
+)
+
+// steps are the functions that one Call runs, one after the other, as long as
+// none traps. Only the last may have a result.
+type steps []api.Function
+
+// stepsOf tells what the call of each export runs. A new instance is brought
+// up by the call that gives it its state: the start function and the
+// constructors of a WASI reactor come first, at the same gas.
+func stepsOf(instance api.Module, start string) map[string]steps {
+	up := existing(instance, start, wasmabi.ExportInitialize)
+	all := map[string]steps{
+		// The one export that is not needed for its call.
+		wasmabi.ExportInit: append(up[:len(up):len(up)], existing(instance, wasmabi.ExportInit)...),
+	}
+	for _, name := range []string{wasmabi.ExportApply, wasmabi.ExportQuery, wasmabi.ExportSave} {
+		if f := existing(instance, name); f != nil {
+			all[name] = f
+		}
+	}
+	if f := existing(instance, wasmabi.ExportLoad); f != nil {
+		all[wasmabi.ExportLoad] = append(up[:len(up):len(up)], f...)
+	}
+	return all
+}
+
+func existing(instance api.Module, names ...string) steps {
+	var s steps
+	for _, name := range names {
+		if f := instance.ExportedFunction(name); f != nil {
+			s = append(s, f)
+		}
+	}
+	return s
+}
+
+// Call implements host.Guest.
+func (g *guest) Call(c host.Call) host.Outcome {
+	if g.failed {
+		panic("engine: call after one that failed, without undo")
+	}
+	if c.Gas == 0 || c.Gas > math.MaxInt64 {
+		panic(fmt.Sprintf("engine: call with a gas limit of %d", c.Gas))
+	}
+	steps, ok := g.steps[c.Export]
+	if !ok {
+		g.failed = true
+		return host.Outcome{Status: wasmabi.Trapped, Trap: wasmabi.MissingExport}
+	}
+	g.begin(c)
+	err := g.run(steps)
+	o := g.outcome(err)
+	g.end()
+	g.failed = o.Status != wasmabi.OK
+	return o
+}
+
+// begin sets all that the call may draw from. The instrumentation's globals
+// are not state: a call that trapped left them as they were.
+func (g *guest) begin(c host.Call) {
+	g.call = c
+	g.result[0] = 0
+	g.random.reset()
+	g.outputLimit = wasmabi.MaxOutput
+	if c.Export == wasmabi.ExportSave {
+		g.outputLimit = wasmabi.MaxState
+	}
+	g.gas.Set(c.Gas)
+	g.stack.Set(g.module.stackStart)
+}
+
+// end forgets the call; output and log belong to the caller now.
+func (g *guest) end() {
+	g.call.Input, g.output, g.log = nil, nil, nil
+}
+
+func (g *guest) run(steps steps) error {
+	for _, f := range steps {
+		if err := f.CallWithStack(g.context, g.result[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcome tells how the call ended.
+func (g *guest) outcome(err error) host.Outcome {
+	o := host.Outcome{Log: g.log}
+	left := int64(g.gas.Get())
+	if left < 0 {
+		// Whatever comes first after the counter passed zero: the guest's own
+		// check, or a host function's.
+		o.Status, o.Gas = wasmabi.OutOfGas, g.call.Gas
+		return o
+	}
+	o.Gas = g.call.Gas - uint64(left)
+	if err != nil {
+		o.Status, o.Trap = wasmabi.Trapped, g.trap(err)
+		return o
+	}
+	o.Output, o.Code = g.output, api.DecodeU32(g.result[0])
+	if o.Code != 0 {
+		o.Status = wasmabi.Rejected
+	}
+	return o
+}
