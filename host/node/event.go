@@ -1,0 +1,44 @@
+package node
+
+import (
+	"time"
+
+	"lockstep/audit"
+	"lockstep/ordering"
+)
+
+// Event is something that happened to a replica which an operator wants to
+// know of. Fields that a kind does not name are zero.
+type Event struct {
+	Kind    EventKind
+	Machine ordering.Name
+	Replica audit.ReplicaID
+	Epoch   ordering.Epoch
+	Seq     ordering.Seq
+
+	Other  audit.ReplicaID // Diverged: the replica that differs, which may be this one
+	Module audit.Digest    // Upgraded
+	Root   audit.Digest    // Checkpointed, Transferred
+	Pages  []uint32        // Transferred: pages that differed, ascending
+	Bytes  uint64          // Transferred: payload received, tree traffic included
+	Size   uint64          // Transferred: size of the state
+	From   []audit.ReplicaID
+	Took   time.Duration
+	Err    error // Stopped: why
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventPhase        EventKind = "phase"        // the replica's phase changed
+	EventDiverged     EventKind = "diverged"     // a replica stated another state than the majority
+	EventTransferred  EventKind = "transferred"  // the replica took a state from others
+	EventRejoined     EventKind = "rejoined"     // it votes again after a repair
+	EventCheckpointed EventKind = "checkpointed" // a checkpoint is durable here
+	EventTruncated    EventKind = "truncated"    // the log was cut up to a checkpoint
+	EventUpgraded     EventKind = "upgraded"     // another module runs from this seq on
+	EventMembers      EventKind = "members"      // the membership changed
+	EventStopped      EventKind = "stopped"      // the replica gave up
+)

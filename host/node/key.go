@@ -1,0 +1,71 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nkeys"
+)
+
+// openKey reads the replica's key from its directory, or makes both. The key
+// is an nkey of type node: an ed25519 seed in NATS's own text form.
+func openKey(dir string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(dir, "replica.nk")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err = makeKey(dir, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open replica key: %w", err)
+	}
+	_, seed, err := nkeys.DecodeSeed(text)
+	if err != nil {
+		return nil, fmt.Errorf("open replica key %s: %w", path, err)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+func makeKey(dir, path string) ([]byte, error) {
+	pair, err := nkeys.CreatePair(nkeys.PrefixByteServer)
+	if err != nil {
+		return nil, err
+	}
+	text, err := pair.Seed()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return text, writeFile(path, text)
+}
+
+// writeFile makes a file durable before it is seen under its name.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already if all went well
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,169 @@
+// Package node runs replicas: it carries out what the pure host.Machine says.
+// Here live the clocks, goroutines, files and messages.
+//
+// A replica is one goroutine, its loop, that owns the machine:
+//
+//	entry from the log → Apply → vote to the client → audit record → checkpoint
+//
+// Around it run a reader of the log, a writer of checkpoints, and the answering
+// of requests from stored data. A replica that a majority finds different stops
+// voting, fetches the pages that differ and votes again; one that comes back or
+// is new fetches a checkpoint and follows the log. See replica.go.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"lockstep/audit"
+	"lockstep/host/engine"
+	"lockstep/ordering"
+	"lockstep/snapshot/store"
+)
+
+// Options of a node. Name, Dir and Conn are required.
+type Options struct {
+	Name   audit.ReplicaID // of the node and of all its replicas; unique in the cluster, and for ever
+	Dir    string          // all that the node keeps on disk
+	Conn   *nats.Conn      // to the node's own NATS server; the caller closes it after the node
+	Engine engine.Config   // which wazero engine runs the guests; MaxMemory is each machine's own
+	// Keep is the number of checkpoints kept of each machine; 0 is DefaultKeep.
+	Keep    int
+	Logger  *slog.Logger // nil: none
+	OnEvent func(Event)  // nil: none. Called from replicas' loops: it must not block
+}
+
+// DefaultKeep is the number of checkpoints kept of each machine.
+const DefaultKeep = 2
+
+// Node hosts replicas of machines.
+type Node struct {
+	opts    Options
+	store   *store.Store
+	modules *modules
+	ctx     context.Context
+	stop    context.CancelFunc
+
+	mu       sync.Mutex
+	replicas map[ordering.Name]*Replica
+}
+
+// Open starts a node and the replicas that it hosted before.
+func Open(ctx context.Context, opts Options) (*Node, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.OnEvent == nil {
+		opts.OnEvent = func(Event) {}
+	}
+	if opts.Keep == 0 {
+		opts.Keep = DefaultKeep
+	}
+	opts.Logger = opts.Logger.With("node", string(opts.Name))
+	n := &Node{opts: opts, replicas: make(map[ordering.Name]*Replica)}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) (err error) {
+	if err := os.MkdirAll(n.path("machines"), 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if n.store, err = store.Open(n.path("state")); err != nil {
+		return fmt.Errorf("open checkpoint store: %w", err)
+	}
+	if n.modules, err = openModules(n.path("modules"), n.opts.Engine); err != nil {
+		return err
+	}
+	hosted, err := os.ReadDir(n.path("machines"))
+	if err != nil {
+		return fmt.Errorf("list machines: %w", err)
+	}
+	for _, d := range hosted {
+		if _, err := n.Host(ctx, ordering.Name(d.Name())); err != nil {
+			return fmt.Errorf("host machine %s again: %w", d.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) path(parts ...string) string {
+	return filepath.Join(append([]string{n.opts.Dir}, parts...)...)
+}
+
+// Name is the node's, and that of all its replicas.
+func (n *Node) Name() audit.ReplicaID { return n.opts.Name }
+
+// Host starts a replica of a machine whose log exists, and goes on hosting it
+// after a restart. The replica observes until an ordered input makes it a
+// voter. Hosting what is hosted already changes nothing.
+func (n *Node) Host(ctx context.Context, machine ordering.Name) (*Replica, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.replicas[machine]; r != nil {
+		return r, nil
+	}
+	if err := machine.Validate(); err != nil {
+		return nil, err
+	}
+	key, err := openKey(n.path("machines", string(machine)))
+	if err != nil {
+		return nil, err
+	}
+	r, err := startReplica(ctx, n, machine, key)
+	if err != nil {
+		return nil, fmt.Errorf("host machine %s: %w", machine, err)
+	}
+	n.replicas[machine] = r
+	return r, nil
+}
+
+// Replica returns the node's replica of a machine, or nil.
+func (n *Node) Replica(machine ordering.Name) *Replica {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.replicas[machine]
+}
+
+// Machines lists the machines that the node hosts, ascending.
+func (n *Node) Machines() []ordering.Name {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	names := make([]ordering.Name, 0, len(n.replicas))
+	for name := range n.replicas {
+		names = append(names, name)
+	}
+	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })
+	return names
+}
+
+// Close stops the replicas and closes what is open on disk. Nothing is lost by
+// not calling it: a node that is killed starts again from its last checkpoint.
+func (n *Node) Close() error {
+	n.stop()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var errs []error
+	for _, r := range n.replicas {
+		errs = append(errs, r.close())
+	}
+	clear(n.replicas)
+	if n.modules != nil {
+		errs = append(errs, n.modules.close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
