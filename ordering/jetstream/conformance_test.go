@@ -1,0 +1,88 @@
+package jetstream_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
+	"lockstep/ordering/jetstream/embedded"
+	"lockstep/ordering/jetstream/jetstreamtest"
+	"lockstep/ordering/orderingtest"
+)
+
+var machines atomic.Int64
+
+// newRef names a log that no other test has.
+func newRef() jetstream.Ref {
+	return jetstream.Ref{Machine: ordering.Name(fmt.Sprint("m", machines.Add(1))), Epoch: 1}
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func create(t testing.TB, c *jetstreamtest.Cluster, cfg jetstream.Config) {
+	t.Helper()
+	if _, err := jetstream.Create(within(t, time.Minute), c.ConnectAny(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open opens the log by a connection of its own to server i.
+func open(t testing.TB, c *jetstreamtest.Cluster, i int, ref jetstream.Ref) *jetstream.Log {
+	t.Helper()
+	l, err := jetstream.Open(within(t, time.Minute), c.Connect(t, i), ref,
+		jetstream.Options{ConfirmBreak: embedded.ConfirmBreak})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func TestConformance(t *testing.T) {
+	for _, servers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("R%d", servers), func(t *testing.T) {
+			c := jetstreamtest.Start(t, servers)
+			orderingtest.Run(t, func(t *testing.T) orderingtest.Harness { return harness(t, c, servers) })
+		})
+	}
+}
+
+func harness(t *testing.T, c *jetstreamtest.Cluster, replicas int) orderingtest.Harness {
+	cfg := jetstream.Config{Ref: newRef(), Replicas: replicas, MaxBytes: 64 << 20}
+	create(t, c, cfg)
+	next := 0
+	openNext := func(t *testing.T, ref jetstream.Ref) ordering.Log {
+		next++
+		return open(t, c, next%c.Len(), ref)
+	}
+	return orderingtest.Harness{
+		Epoch: 1,
+		First: 1,
+		Open:  func(t *testing.T) ordering.Log { return openNext(t, cfg.Ref) },
+		Recreate: func(t *testing.T) {
+			if err := jetstream.Delete(within(t, time.Minute), c.ConnectAny(t), cfg.Ref); err != nil {
+				t.Fatal(err)
+			}
+			create(t, c, cfg)
+		},
+		Restart: func(t *testing.T) {
+			for i := range c.Len() {
+				c.Restart(t, i)
+			}
+		},
+		Full: func(t *testing.T) ordering.Log {
+			full := jetstream.Config{Ref: newRef(), Replicas: replicas, MaxBytes: 1 << 20}
+			create(t, c, full)
+			return openNext(t, full.Ref)
+		},
+	}
+}

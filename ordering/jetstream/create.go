@@ -1,0 +1,197 @@
+package jetstream
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	njs "github.com/nats-io/nats.go/jetstream"
+
+	"lockstep/ordering"
+)
+
+// Keys of the stream's metadata.
+const (
+	metaFormat  = "lockstep.format"
+	metaMachine = "lockstep.machine"
+	metaEpoch   = "lockstep.epoch"
+	metaID      = "lockstep.id" // random: tells a stream from one created anew under its name
+
+	formatVersion = "1"
+)
+
+// DefaultMaxBytes bounds a log whose Config does not.
+const DefaultMaxBytes = 1 << 30
+
+// Config is what a log is created with.
+type Config struct {
+	Ref
+	Replicas int          // servers that keep the stream: 1, 3 or 5; 0 means 1
+	MaxBytes int64        // a full log refuses entries; 0 means DefaultMaxBytes
+	FirstSeq ordering.Seq // position of the first entry; 0 means 1
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	if err := c.Ref.Validate(); err != nil {
+		return err
+	}
+	switch c.Replicas {
+	case 0, 1, 3, 5:
+	default:
+		return fmt.Errorf("log %s: %d replicas, want 1, 3 or 5", c.Ref, c.Replicas)
+	}
+	if c.MaxBytes < 0 {
+		return fmt.Errorf("log %s: max bytes is %d", c.Ref, c.MaxBytes)
+	}
+	return nil
+}
+
+// Create makes the log's stream and returns its identity, which is new for each
+// stream ever created. A stream that is there with the same settings is left as it
+// is, and several nodes may create the same log at once; one with other settings
+// is an error that says which.
+//
+// Create is for founding a log. A log that was there and is not found is not to be
+// made again: that would be a new log under its name.
+func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err error) {
+	if err := cfg.Validate(); err != nil {
+		return "", err
+	}
+	js, err := njs.New(nc)
+	if err != nil {
+		return "", fmt.Errorf("create log %s: %w", cfg.Ref, err)
+	}
+	want := cfg.stream()
+	want.Metadata[metaID] = rand.Text()
+	s, err := js.CreateStream(ctx, want)
+	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
+		s, err = js.Stream(ctx, cfg.StreamName())
+	}
+	if err != nil {
+		return "", fmt.Errorf("create log %s: %w", cfg.Ref, err)
+	}
+	got := s.CachedInfo().Config
+	if diff := settingsDiff(got, want); diff != "" {
+		return "", fmt.Errorf("create log %s: stream %s exists with other settings: %s", cfg.Ref, want.Name, diff)
+	}
+	return got.Metadata[metaID], nil
+}
+
+// Delete removes a log with all its entries. It is for epochs that are over.
+func Delete(ctx context.Context, nc *nats.Conn, ref Ref) error {
+	if err := ref.Validate(); err != nil {
+		return err
+	}
+	js, err := njs.New(nc)
+	if err != nil {
+		return fmt.Errorf("delete log %s: %w", ref, err)
+	}
+	err = js.DeleteStream(ctx, ref.StreamName())
+	if errors.Is(err, njs.ErrStreamNotFound) {
+		return fmt.Errorf("delete log %s: %w", ref, ordering.ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("delete log %s: %w", ref, err)
+	}
+	return nil
+}
+
+// stream is the JetStream configuration. Each setting that is written out although
+// it is JetStream's default is one that would lose or reorder entries otherwise.
+func (c Config) stream() njs.StreamConfig {
+	replicas, maxBytes, first := c.Replicas, c.MaxBytes, uint64(c.FirstSeq)
+	if replicas == 0 {
+		replicas = 1
+	}
+	if maxBytes == 0 {
+		maxBytes = DefaultMaxBytes
+	}
+	if first <= 1 {
+		first = 0 // JetStream's word for the same
+	}
+	return njs.StreamConfig{
+		Name:        c.StreamName(),
+		Description: "Lockstep: the inputs of one machine, in order",
+		Subjects:    []string{c.InputSubject()},
+		Storage:     njs.FileStorage,
+		Replicas:    replicas,
+		FirstSeq:    first,
+
+		// A full log refuses new entries, it never drops old ones.
+		Retention: njs.LimitsPolicy,
+		Discard:   njs.DiscardNew,
+		MaxBytes:  maxBytes,
+		MaxMsgs:   -1,
+		MaxAge:    0,
+
+		MaxMsgsPerSubject: -1,
+		MaxMsgSize:        ordering.MaxEntry,
+		MaxConsumers:      -1,
+
+		// Nothing but Truncate removes an entry.
+		DenyDelete:        true,
+		DenyPurge:         false,
+		AllowRollup:       false,
+		AllowMsgTTL:       false,
+		AllowMsgSchedules: false,
+		AllowMsgCounter:   false,
+		// Message ids are the sender's claim and could hide another's entry.
+		// 100 ms is the shortest window that JetStream knows.
+		Duplicates: 100 * time.Millisecond,
+
+		AllowDirect: true,
+		RePublish:   &njs.RePublish{Source: c.InputSubject(), Destination: c.RepublishSubject()},
+
+		Metadata: map[string]string{
+			metaFormat:  formatVersion,
+			metaMachine: string(c.Machine),
+			metaEpoch:   c.epoch(),
+		},
+	}
+}
+
+// settingsDiff names the settings of a stream that matter to the log and are
+// not as wanted. Replicas may differ: servers come and go.
+func settingsDiff(got, want njs.StreamConfig) string {
+	var diff []string
+	add := func(name string, got, want any) {
+		if got != want {
+			diff = append(diff, fmt.Sprintf("%s is %v, want %v", name, got, want))
+		}
+	}
+	add("subjects", strings.Join(got.Subjects, " "), strings.Join(want.Subjects, " "))
+	add("storage", got.Storage, want.Storage)
+	add("first sequence", max(got.FirstSeq, 1), max(want.FirstSeq, 1))
+	add("retention", got.Retention, want.Retention)
+	add("discard", got.Discard, want.Discard)
+	add("max bytes", got.MaxBytes, want.MaxBytes)
+	add("max messages", got.MaxMsgs, want.MaxMsgs)
+	add("max messages per subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	add("max age", got.MaxAge, want.MaxAge)
+	add("max message size", got.MaxMsgSize, want.MaxMsgSize)
+	add("deny delete", got.DenyDelete, want.DenyDelete)
+	add("deny purge", got.DenyPurge, want.DenyPurge)
+	add("rollup", got.AllowRollup, want.AllowRollup)
+	add("message TTL", got.AllowMsgTTL, want.AllowMsgTTL)
+	add("schedules", got.AllowMsgSchedules, want.AllowMsgSchedules)
+	add("counter", got.AllowMsgCounter, want.AllowMsgCounter)
+	add("no ack", got.NoAck, want.NoAck)
+	add("direct get", got.AllowDirect, want.AllowDirect)
+	add("mirror", got.Mirror != nil, false)
+	add("sources", len(got.Sources), 0)
+	add("subject transform", got.SubjectTransform != nil, false)
+	if got.RePublish == nil {
+		add("republish", "off", "on")
+	} else {
+		add("republish", *got.RePublish, *want.RePublish)
+	}
+	for _, key := range []string{metaFormat, metaMachine, metaEpoch} {
+		add(key, got.Metadata[key], want.Metadata[key])
+	}
+	return strings.Join(diff, ", ")
+}
