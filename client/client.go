@@ -18,12 +18,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"lockstep/audit/canonical"
 	"lockstep/host"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
@@ -55,7 +55,7 @@ type Client struct {
 	opts    Options
 	conn    *nats.Conn
 	ownConn bool
-	log     *jetstream.Log
+	log     *jetstream.Appender
 	outputs *nats.Subscription
 	session host.Session
 
@@ -72,8 +72,6 @@ type Client struct {
 	learning bool
 	closed   bool
 }
-
-var membersFormat = canonical.Format("LSM1")
 
 // Connect opens a session. It returns ErrUnknownMachine if no node hosts the
 // machine, and works against one that is hosted and not deployed yet.
@@ -104,11 +102,18 @@ func Connect(ctx context.Context, opts Options) (*Client, error) {
 
 func (c *Client) open(ctx context.Context) error {
 	if c.conn == nil {
-		conn, err := jetstream.Connect(c.opts.URLs, "lockstep client of "+c.opts.Machine)
+		conn, err := nats.Connect(strings.Join(c.opts.URLs, ","), jetstream.ConnOptions("lockstep client of "+c.opts.Machine)...)
 		if err != nil {
 			return fmt.Errorf("connect to NATS: %w", err)
 		}
 		c.conn, c.ownConn = conn, true
+	}
+	ref := jetstream.Ref{Machine: ordering.Name(c.opts.Machine), Epoch: 1}
+	if err := ref.Validate(); err != nil {
+		return err
+	}
+	if err := c.conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("connect to NATS: %w", err)
 	}
 	if _, err := rand.Read(c.session.Client[:]); err != nil {
 		return fmt.Errorf("draw session id: %w", err)
@@ -121,11 +126,9 @@ func (c *Client) open(ctx context.Context) error {
 		c.filter.trust(m)
 	}
 	c.session.Opened = reached(infos)
-	log, err := jetstream.Open(ctx, c.conn, jetstream.Config{Machine: ordering.Name(c.opts.Machine), Epoch: 1})
-	if err != nil {
+	if c.log, err = jetstream.NewAppender(c.conn, ref); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	c.log = log
 	c.outputs, err = c.conn.Subscribe(host.OutputSubject(c.opts.Machine, c.session.Client), func(m *nats.Msg) { c.receive(m.Data) })
 	if err != nil {
 		return fmt.Errorf("subscribe to outputs: %w", err)

@@ -138,45 +138,7 @@ func (f *filter) trust(m audit.Members) []verdict {
 	return verdicts
 }
 
-// learn judges what replicas say of the membership. The first membership is
-// believed when a majority of its own voters states it; a later one when a
-// majority of the voters of the newest trusted one states it.
+// learn judges what replicas say of the membership by the newest trusted one.
 func (f *filter) learn(infos []host.Info) (audit.Members, bool) {
-	judges, founded := f.views[f.latest]
-	tallies := make(map[string]*candidate)
-	for i := range infos {
-		in := &infos[i]
-		if !in.Deployed || in.Members.Seq < f.latest {
-			continue
-		}
-		panel := judges
-		if !founded {
-			panel = in.Members
-		}
-		key, voter := panel.Voter(in.Replica)
-		if !voter || !in.Verify(key) {
-			continue
-		}
-		id := string(membersFormat.Encode(in.Members))
-		c := tallies[id]
-		if c == nil {
-			c = &candidate{members: in.Members, majority: panel.Majority(), by: make(map[audit.ReplicaID]bool)}
-			tallies[id] = c
-		}
-		c.by[in.Replica] = true
-	}
-	var best audit.Members
-	found := false
-	for _, c := range tallies {
-		if len(c.by) >= c.majority && (!found || c.members.Seq > best.Seq) {
-			best, found = c.members, true
-		}
-	}
-	return best, found
-}
-
-type candidate struct {
-	members  audit.Members
-	majority int
-	by       map[audit.ReplicaID]bool
+	return host.Learn(infos, f.views[f.latest])
 }

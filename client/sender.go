@@ -14,6 +14,7 @@ type flight struct {
 	calls []*call
 	sent  time.Time
 	data  []byte // the entry as it was sent, to send it again
+	sends int
 }
 
 // maxPayload bounds the payloads of one batch, so that its encoding stays
@@ -104,22 +105,29 @@ func (c *Client) encode(calls []*call) []byte {
 // publish sends an entry to the log; what comes of it is learned from the
 // voters, and from the log's acknowledgement only that it was ordered.
 func (c *Client) publish(f *flight) {
-	c.log.AppendAsync(f.data, func(seq ordering.Seq, err error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, w := range f.calls {
-			switch {
-			case err == nil:
-				w.ordered, w.seq = true, seq
-			case errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge):
-				c.finish(w, result{err: err}) // refused by the log: certainly not ordered
-			}
+	f.sends++ // by the sender's goroutine alone, before the log can answer
+	if err := c.log.AppendAsync(f.data, func(seq ordering.Seq, err error) { c.acked(f, seq, err) }); err != nil {
+		c.acked(f, 0, err)
+	}
+}
+
+func (c *Client) acked(f *flight, seq ordering.Seq, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// A first sending that the log refuses is certainly not ordered. After
+	// another one whose fate is unknown that cannot be said.
+	refused := f.sends == 1 && (errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge))
+	for _, w := range f.calls {
+		if err == nil {
+			w.ordered, w.seq = true, seq
+		} else if refused {
+			c.finish(w, result{err: err})
 		}
-		if err != nil {
-			c.opts.Logger.Debug("append", "err", err)
-			c.land()
-		}
-	})
+	}
+	if err != nil {
+		c.opts.Logger.Debug("append", "err", err) // it goes again when it is overdue
+		c.land()
+	}
 }
 
 // retry sends again the flights that are overdue.

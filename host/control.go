@@ -35,7 +35,7 @@ func (m *Machine) execute(c Control, arrived *arrival, t *Transition) Receipt {
 	}
 	switch c.Kind {
 	case ControlCheckpoint:
-		t.Checkpoint = m.checkpoint()
+		t.Checkpoint = m.Checkpoint()
 		return Receipt{}
 	case ControlJoin:
 		var body Join
@@ -82,7 +82,7 @@ func (m *Machine) deploy(a *arrival, t *Transition) Receipt {
 	}
 	m.deployed, m.config, m.members = true, a.config, a.members
 	m.adoptGuest(a)
-	t.Members, t.Upgraded, t.Checkpoint = &a.members, &a.module, m.checkpoint()
+	t.Members, t.Upgraded, t.Checkpoint = &a.members, &a.module, m.Checkpoint()
 	return receiptOf(0, o)
 }
 

@@ -62,12 +62,22 @@ func (m *Machine) Module() (module audit.Digest, ok bool) { return m.module, m.d
 // Config is the machine's config; zero before DEPLOY.
 func (m *Machine) Config() Config { return m.config }
 
-// MemorySize is the size of the guest's committed memory in bytes.
-func (m *Machine) MemorySize() int {
+// Memory is the guest's committed memory, a view that is valid until the next
+// Apply or Patch. Nil before DEPLOY.
+func (m *Machine) Memory() []byte {
 	if m.guest == nil {
-		return 0
+		return nil
 	}
-	return len(m.guest.Memory())
+	return m.guest.Memory()
+}
+
+// Live is the guest's working memory, which equals the committed one between
+// two entries, if the engine shows it. It is there to inject and to find faults.
+func (m *Machine) Live() []byte {
+	if g, ok := m.guest.(interface{ Live() []byte }); ok {
+		return g.Live()
+	}
+	return nil
 }
 
 // Apply runs the entry that follows the last one. An error is the world's (the
@@ -111,7 +121,7 @@ func (m *Machine) maintain(t *Transition) {
 	}
 	due := func(every uint64) bool { return uint64(m.seq)%every == 0 }
 	if t.Checkpoint == nil && due(m.config.CheckpointEvery) {
-		t.Checkpoint = m.checkpoint()
+		t.Checkpoint = m.Checkpoint()
 	}
 	if t.Checkpoint != nil || due(m.config.AuditEvery) {
 		t.Audited = &Audited{Members: m.members.Seq, Root: m.Root()}
@@ -196,9 +206,9 @@ func (m *Machine) Manifest() snapshot.Manifest {
 	return man
 }
 
-// checkpoint copies what changed since the last one, which is all of the pause
-// that a checkpoint costs.
-func (m *Machine) checkpoint() *snapshot.Checkpoint {
+// Checkpoint copies what changed since the last one, which is all of the pause
+// that a checkpoint costs. The machine must be deployed.
+func (m *Machine) Checkpoint() *snapshot.Checkpoint {
 	c := &snapshot.Checkpoint{Manifest: m.Manifest(), Tree: m.tree.View()}
 	memory := m.guest.Memory()
 	changed := m.unstored.list(uint32(len(memory) / snapshot.PageSize))

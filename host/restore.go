@@ -67,6 +67,14 @@ func (m *Machine) Patch(d snapshot.Delta) error {
 	return nil
 }
 
+// Rehash makes the next root be computed from all of the memory, and not only
+// from the pages that are known to have changed.
+func (m *Machine) Rehash() {
+	if m.guest != nil {
+		m.unhashed.add(span(0, len(m.guest.Memory())))
+	}
+}
+
 // forgetTree makes every page count as changed.
 func (m *Machine) forgetTree() {
 	m.tree = snapshot.NewTree()
@@ -86,7 +94,7 @@ func span(a, b int) []uint32 {
 	return pages
 }
 
-// Position is what is asked of a log next, and what proves continuity.
+// Position is how far a machine is in its log, with the chain that proves it.
 type Position struct {
 	Epoch ordering.Epoch
 	Seq   ordering.Seq

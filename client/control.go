@@ -1,0 +1,167 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/snapshot/transfer"
+	"lockstep/wasmabi"
+)
+
+// preparePatience is how long replicas may take to fetch and compile a module
+// after the first has done so.
+const preparePatience = 10 * time.Second
+
+// Deploy makes the machine: the replicas named, each on a node that hosts it
+// already, become its voters, and the module their guest. It returns when a
+// majority has run the guest's lockstep_init. A module that is no guest is a
+// *RefusedError that says why.
+func (c *Client) Deploy(ctx context.Context, wasm []byte, config host.Config, replicas []audit.ReplicaID) (Output, error) {
+	infos, err := c.Infos(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	body := host.Deploy{Machine: c.opts.Machine, Module: host.ModuleDigest(wasm), Config: config}
+	for _, in := range infos {
+		if slices.Contains(replicas, in.Replica) {
+			body.Members = append(body.Members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
+		}
+	}
+	slices.SortFunc(body.Members, func(a, b audit.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if len(body.Members) != len(replicas) {
+		return Output{}, fmt.Errorf("deploy %s: %d of the %d replicas named answer", c.opts.Machine, len(body.Members), len(replicas))
+	}
+	if body.Holders, err = c.prepare(ctx, wasm, config, audit.Members{List: body.Members}); err != nil {
+		return Output{}, err
+	}
+	return c.control(ctx, host.ControlDeploy, host.DeployFormat.Encode(body))
+}
+
+// Upgrade replaces the guest by another module, which takes over its state.
+// Output.Seq is the entry at which every replica switches.
+func (c *Client) Upgrade(ctx context.Context, wasm []byte) (Output, error) {
+	members, err := c.Members(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	body := host.Upgrade{Module: host.ModuleDigest(wasm)}
+	if body.Holders, err = c.prepare(ctx, wasm, host.Config{}, members); err != nil {
+		return Output{}, err
+	}
+	return c.control(ctx, host.ControlUpgrade, host.UpgradeFormat.Encode(body))
+}
+
+// Checkpoint makes every replica keep its state at one and the same seq, which
+// is Output.Seq. The log is cut up to it when a majority has it on disk.
+func (c *Client) Checkpoint(ctx context.Context) (Output, error) {
+	return c.control(ctx, host.ControlCheckpoint, nil)
+}
+
+// Join makes a replica, on a node that hosts the machine, a voter.
+func (c *Client) Join(ctx context.Context, replica audit.ReplicaID) (Output, error) {
+	infos, err := c.Infos(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	for _, in := range infos {
+		if in.Replica == replica {
+			body := host.Join{Member: audit.Member{ID: in.Replica, Key: in.Key, Voter: true}}
+			return c.control(ctx, host.ControlJoin, host.JoinFormat.Encode(body))
+		}
+	}
+	return Output{}, fmt.Errorf("join %s: no node of that name answers for machine %s", replica, c.opts.Machine)
+}
+
+// Quit ends a replica's membership.
+func (c *Client) Quit(ctx context.Context, replica audit.ReplicaID) (Output, error) {
+	return c.control(ctx, host.ControlQuit, host.QuitFormat.Encode(host.Quit{Replica: replica}))
+}
+
+// Members asks for the membership, and returns the newest that can be trusted.
+func (c *Client) Members(ctx context.Context) (audit.Members, error) {
+	infos, err := c.Infos(ctx)
+	if err != nil {
+		return audit.Members{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m, ok := c.filter.learn(infos); ok {
+		for _, v := range c.filter.trust(m) {
+			c.settle(v)
+		}
+	}
+	m, ok := c.filter.views[c.filter.latest]
+	if !ok {
+		return m, errors.New("no majority of voters states the membership: is the machine deployed?")
+	}
+	return m, nil
+}
+
+// prepare serves the module to the replicas until all voters hold it, or a
+// majority does and the others take too long.
+func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, members audit.Members) ([]audit.Holding, error) {
+	if len(wasm) > wasmabi.MaxModule {
+		return nil, &RefusedError{host.RefusedModule, fmt.Sprintf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule)}
+	}
+	from := c.conn.NewRespInbox()
+	served, err := transfer.Serve(c.conn, from, blob(wasm))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = served.Unsubscribe() }() // fails only with the connection
+	request := host.PrepareFormat.Encode(host.Prepare{Module: host.ModuleDigest(wasm), Config: config, From: from})
+	var held []audit.Holding
+	var refused, failed error
+	err = gather(ctx, c.conn, host.PrepareSubject(c.opts.Machine), request, preparePatience, func(data []byte) bool {
+		var p host.Prepared
+		if host.PreparedFormat.Decode(data, &p) != nil {
+			return false
+		}
+		key, voter := members.Voter(p.Holding.Replica)
+		switch {
+		case p.Refused:
+			refused = &RefusedError{host.RefusedModule, strings.TrimPrefix(p.Error, host.ErrModuleRefused.Error()+": ")}
+			return true
+		case p.Error != "":
+			failed = errors.New(p.Error)
+		case voter && p.Holding.Module == host.ModuleDigest(wasm) && p.Holding.Verify(key) == nil:
+			held = append(held, p.Holding)
+		}
+		return len(held) == members.Voters()
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case refused != nil:
+		return nil, refused
+	case len(held) < members.Majority():
+		return nil, fmt.Errorf("module is held by %d of %d voters, want %d: %w", len(held), members.Voters(), members.Majority(), errors.Join(failed, errTooFew))
+	}
+	return held, nil
+}
+
+var errTooFew = errors.New("not enough replicas answered in time")
+
+// blob serves one module to whoever asks for it by its digest.
+type blob []byte
+
+func (b blob) Blob(d audit.Digest) ([]byte, error) {
+	if host.ModuleDigest(b) != d {
+		return nil, transfer.ErrNotHere
+	}
+	return b, nil
+}
+func (blob) Node(audit.Digest) ([]byte, error) { return nil, transfer.ErrNotHere }
+func (blob) Page(audit.Digest) ([]byte, error) { return nil, transfer.ErrNotHere }
+func (blob) Manifest(ordering.Epoch, ordering.Seq) ([]byte, error) {
+	return nil, transfer.ErrNotHere
+}
+
+var _ transfer.Source = blob(nil)

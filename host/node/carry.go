@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/ordering"
+)
+
+// carryOut does in the world what a transition says, in the order of its
+// fields.
+func (r *Replica) carryOut(t *host.Transition) {
+	if t.Members != nil {
+		r.takeMembers(*t.Members)
+	}
+	if t.Reply != nil && r.phase == host.PhaseVoting && t.Seq > r.quietTo {
+		r.vote(t)
+	}
+	if t.Upgraded != nil {
+		r.emit(Event{Kind: EventUpgraded, Epoch: t.Epoch, Seq: t.Seq, Module: *t.Upgraded})
+	}
+	if len(t.Log) > 0 {
+		r.logger.Info("guest", "seq", uint64(t.Seq), "log", string(t.Log))
+	}
+	if t.Audited != nil {
+		r.audit(t)
+	}
+}
+
+// vote sends the outputs and this replica's signed statement of them.
+func (r *Replica) vote(t *host.Transition) {
+	vote := audit.Vote{
+		Machine: string(r.name), Replica: r.id, Epoch: t.Epoch, Seq: t.Seq, Chain: t.Chain,
+		Members: t.Reply.Members, Outputs: host.OutputsDigest(t.Reply.Receipts),
+	}
+	vote.Sign(r.key)
+	answer := host.AnswerFormat.Encode(host.Answer{Vote: vote, Receipts: t.Reply.Receipts})
+	r.publish(host.OutputSubject(string(r.name), t.Reply.Client), answer)
+}
+
+// publish sends and does not care: whoever misses a message asks again.
+func (r *Replica) publish(subject string, data []byte) {
+	if err := r.node.opts.Conn.Publish(subject, data); err != nil {
+		r.logger.Debug("publish", "subject", subject, "err", err)
+	}
+}
+
+func (r *Replica) takeMembers(m audit.Members) {
+	r.knowPanel(m)
+	r.takeRole()
+	r.emit(Event{Kind: EventMembers})
+}
+
+// knowPanel keeps the membership for judging records that refer to it.
+func (r *Replica) knowPanel(m audit.Members) {
+	if len(r.panels) >= maxPanels {
+		oldest := m.Seq
+		for seq := range r.panels {
+			oldest = min(oldest, seq)
+		}
+		delete(r.panels, oldest)
+	}
+	r.panels[m.Seq] = m
+}
+
+// audit states this replica's root, and hands a checkpoint to be written.
+func (r *Replica) audit(t *host.Transition) {
+	record := audit.Record{
+		Machine: string(r.name), Replica: r.id, Epoch: t.Epoch, Seq: t.Seq, Chain: t.Chain,
+		Members: t.Audited.Members, Root: t.Audited.Root,
+	}
+	if _, voter := r.machine.Members().Voter(r.id); voter {
+		signed := record
+		signed.Sign(r.key)
+		r.publish(host.AuditSubject(string(r.name)), audit.RecordFormat.Encode(signed))
+		r.judge(signed)
+	}
+	if t.Checkpoint == nil {
+		return
+	}
+	if r.phase == host.PhaseDiverged {
+		// Every replica has, or will have, this very state: here to be compared.
+		r.repairAt = audit.Position{Epoch: t.Epoch, Seq: t.Seq}
+		return
+	}
+	select {
+	case r.saves <- saveJob{t.Checkpoint, record}:
+	case <-r.ctx.Done():
+	}
+}
+
+// saveLoop writes checkpoints while the machine goes on.
+func (r *Replica) saveLoop() {
+	defer r.done.Done()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case job := <-r.saves:
+			if err := r.save(job); err != nil {
+				if r.ctx.Err() == nil {
+					r.logger.Error("save checkpoint", "seq", uint64(job.record.Seq), "err", err)
+				}
+				continue
+			}
+			s := host.Stored{Epoch: job.record.Epoch, Seq: job.record.Seq, Chain: job.record.Chain, Root: job.record.Root}
+			select {
+			case r.saved <- s:
+			case <-r.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// keep takes note that a checkpoint of this replica is durable, and says so.
+func (r *Replica) keep(s host.Stored) {
+	r.stored = append(r.stored, s)
+	if extra := len(r.stored) - r.node.opts.Keep; extra > 0 {
+		r.stored = append([]host.Stored(nil), r.stored[extra:]...)
+	}
+	r.emit(Event{Kind: EventCheckpointed, Epoch: s.Epoch, Seq: s.Seq, Root: s.Root})
+	if _, voter := r.machine.Members().Voter(r.id); !voter || r.phase != host.PhaseVoting {
+		return
+	}
+	record := audit.Record{
+		Machine: string(r.name), Replica: r.id, Epoch: s.Epoch, Seq: s.Seq, Chain: s.Chain,
+		Members: r.machine.Members().Seq, Root: s.Root, Stored: true,
+	}
+	record.Sign(r.key)
+	r.publish(host.AuditSubject(string(r.name)), audit.RecordFormat.Encode(record))
+	r.judge(record)
+}
+
+// truncate cuts the log up to a checkpoint that a majority holds.
+func (r *Replica) truncate(to ordering.Seq) {
+	if to <= r.cutTo {
+		return
+	}
+	r.cutTo = to
+	r.done.Add(1)
+	go func() {
+		defer r.done.Done()
+		ctx, cancel := context.WithTimeout(r.ctx, truncateTimeout)
+		defer cancel()
+		if err := r.log.Truncate(ctx, to+1); err != nil {
+			// Another replica does the same, and the next checkpoint tries again.
+			r.logger.Warn("truncate log", "to", uint64(to), "err", err)
+			return
+		}
+		r.node.opts.OnEvent(Event{Kind: EventTruncated, Machine: r.name, Replica: r.id, Seq: to})
+	}()
+}

@@ -1,0 +1,117 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/host/engine"
+	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
+)
+
+// modules are the guests' modules that the node holds: their bytes on disk,
+// one file each named by its digest, and compiled in memory.
+type modules struct {
+	dir    string
+	engine *engine.Engine
+
+	mu       sync.Mutex
+	compiled map[moduleKey]*engine.Module
+}
+
+// moduleKey is what compiled code depends on besides the engine.
+type moduleKey struct {
+	module audit.Digest
+	memory uint32
+}
+
+// MissingModuleError says that the node does not hold a module.
+type MissingModuleError struct{ Module audit.Digest }
+
+func (e *MissingModuleError) Error() string { return fmt.Sprintf("module %v is not here", e.Module) }
+
+func openModules(dir string, config engine.Config) (*modules, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make module directory: %w", err)
+	}
+	if config.CacheDir == "" {
+		config.CacheDir = filepath.Join(dir, "compiled")
+	}
+	e, err := engine.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	return &modules{dir: dir, engine: e, compiled: make(map[moduleKey]*engine.Module)}, nil
+}
+
+func (m *modules) path(module audit.Digest) string {
+	return filepath.Join(m.dir, module.Hex()+".wasm")
+}
+
+// get returns a module's bytes, or a *MissingModuleError. Bytes that went bad
+// on disk are removed and missing.
+func (m *modules) get(module audit.Digest) ([]byte, error) {
+	wasm, err := os.ReadFile(m.path(module))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &MissingModuleError{module}
+	case err != nil:
+		return nil, fmt.Errorf("read module: %w", err)
+	case host.ModuleDigest(wasm) != module:
+		return nil, errors.Join(&MissingModuleError{module}, os.Remove(m.path(module)))
+	}
+	return wasm, nil
+}
+
+// put makes a module durable.
+func (m *modules) put(wasm []byte) error {
+	if len(wasm) > wasmabi.MaxModule {
+		return fmt.Errorf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule)
+	}
+	if err := writeFile(m.path(host.ModuleDigest(wasm)), wasm); err != nil {
+		return fmt.Errorf("write module: %w", err)
+	}
+	return nil
+}
+
+// compile makes a module ready to run. What is wrong with the module itself is
+// host.ErrModuleRefused.
+func (m *modules) compile(module audit.Digest, config host.Config) (*engine.Module, error) {
+	key := moduleKey{module, config.MaxMemory}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.compiled[key]; c != nil {
+		return c, nil
+	}
+	wasm, err := m.get(module)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.engine.Compile(wasm, config.MaxMemory)
+	var refusal *instrument.Refusal
+	if errors.As(err, &refusal) {
+		return nil, fmt.Errorf("%w: %w", host.ErrModuleRefused, refusal)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compile module: %w", err)
+	}
+	m.compiled[key] = c
+	return c, nil
+}
+
+// load is host.Load.
+func (m *modules) load(module audit.Digest, config host.Config) (host.Guest, error) {
+	c, err := m.compile(module, config)
+	if err != nil {
+		return nil, err
+	}
+	return c.Instantiate()
+}
+
+func (m *modules) close() error { return m.engine.Close() }

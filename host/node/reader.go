@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"lockstep/ordering"
+)
+
+// reader reads the log ahead of the loop, so that fetching and applying
+// overlap. It ends with the first error that does not pass.
+type reader struct {
+	entries chan readBatch
+	stop    context.CancelFunc
+}
+
+type readBatch struct {
+	entries []ordering.Entry
+	err     error
+}
+
+// readPause is how long a read that failed for a passing reason waits.
+const readPause = 50 * time.Millisecond
+
+// read starts a reader after the machine's last entry.
+func (r *Replica) read() {
+	if r.reader != nil {
+		r.reader.stop()
+	}
+	ctx, stop := context.WithCancel(r.ctx)
+	r.reader = &reader{entries: make(chan readBatch, 1), stop: stop}
+	r.done.Add(1)
+	go func(out chan<- readBatch, from ordering.Seq) {
+		defer r.done.Done()
+		for {
+			entries, err := r.log.Read(ctx, from)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil && !final(err) {
+				r.logger.Debug("read log", "err", err)
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(readPause):
+				}
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case out <- readBatch{entries, err}:
+			}
+			if err != nil {
+				return
+			}
+			from = entries[len(entries)-1].Seq + 1
+		}
+	}(r.reader.entries, r.machine.Seq()+1)
+}
+
+// final reports whether reading again cannot help.
+func final(err error) bool {
+	var broken *ordering.BreakError
+	return errors.As(err, &broken) || errors.Is(err, ordering.ErrTruncated) || errors.Is(err, ordering.ErrNotFound) || errors.Is(err, ordering.ErrClosed)
+}

@@ -1,0 +1,246 @@
+package node
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/snapshot"
+	"lockstep/snapshot/transfer"
+)
+
+// askEvery is the pace at which a replica that waits for others asks again.
+const askEvery = time.Second
+
+// errNoState says that no state could be had now; it passes.
+var errNoState = errors.New("no checkpoint that a majority of voters has stored")
+
+// mend drives the repair of a diverged replica one step:
+//
+//	diverged  → asks for an ordered CHECKPOINT, applies up to it without voting
+//	repairing → stands still there until the majority's root at that very seq is
+//	            known, fetches the pages that differ, and votes again
+func (r *Replica) mend() error {
+	if r.phase != host.PhaseDiverged && r.phase != host.PhaseRepairing {
+		return nil
+	}
+	if r.repairAt == (audit.Position{}) {
+		r.askCheckpoint()
+		return nil
+	}
+	r.setPhase(host.PhaseRepairing)
+	at := r.repairAt
+	agreed, ok := r.ledger.Judge(at, r.machine.Members().Majority())
+	if !ok || len(r.donors(at, agreed)) == 0 {
+		return r.askStored()
+	}
+	err := r.transfer(at, agreed, r.donors(at, agreed))
+	if err != nil {
+		if r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+		r.logger.Warn("repair; trying the newest checkpoint", "seq", uint64(at.Seq), "err", err)
+		if err := r.transferLatest(); err != nil {
+			r.logger.Warn("repair; trying again", "err", err)
+			r.sleep(tickEvery)
+			return nil
+		}
+	}
+	r.rejoin()
+	return nil
+}
+
+// rejoin makes a repaired replica vote again.
+func (r *Replica) rejoin() {
+	r.repairAt = audit.Position{}
+	r.ledger.Forget(r.id)
+	delete(r.reported, r.id)
+	r.phase = host.PhaseObserving
+	r.takeRole()
+	r.read()
+	r.emit(Event{Kind: EventRejoined})
+}
+
+// donors are the replicas known to hold a state, without this one.
+func (r *Replica) donors(at audit.Position, s audit.State) []audit.ReplicaID {
+	var list []audit.ReplicaID
+	for _, id := range r.ledger.Holders(at, s) {
+		if id != r.id {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// askCheckpoint orders a CHECKPOINT, at most once every askEvery.
+func (r *Replica) askCheckpoint() {
+	if time.Since(r.asked) < askEvery {
+		return
+	}
+	r.asked = time.Now()
+	c := host.Control{Kind: host.ControlCheckpoint, Number: 1, Session: host.Session{Opened: r.machine.Seq()}}
+	_, _ = rand.Read(c.Session.Client[:]) // never fails
+	r.done.Add(1)
+	go func() {
+		defer r.done.Done()
+		if _, err := r.log.Append(r.ctx, c.Encode()); err != nil {
+			r.logger.Debug("ask for a checkpoint", "err", err)
+		}
+	}()
+}
+
+// askStored asks the others which checkpoints they hold: their records may
+// have been lost on the way.
+func (r *Replica) askStored() error {
+	if time.Since(r.asked) < tickEvery {
+		return nil
+	}
+	r.asked = time.Now()
+	infos, err := r.infos()
+	if err != nil {
+		r.logger.Debug("ask for checkpoints", "err", err)
+		return nil
+	}
+	r.learnStored(infos, r.machine.Members())
+	return nil
+}
+
+// learnStored enters the checkpoints that voters say they hold.
+func (r *Replica) learnStored(infos []host.Info, panel audit.Members) {
+	for i := range infos {
+		in := &infos[i]
+		key, voter := panel.Voter(in.Replica)
+		if !voter || in.Replica == r.id || !in.Verify(key) {
+			continue
+		}
+		for _, s := range in.Stored {
+			// A conflict is evidence elsewhere; here the first statement stands.
+			_ = r.ledger.Add(audit.Record{
+				Replica: in.Replica, Epoch: s.Epoch, Seq: s.Seq, Chain: s.Chain, Root: s.Root, Stored: true,
+			})
+		}
+	}
+}
+
+// transferLatest takes the newest state that a majority of voters has stored.
+// Where there is none it orders a CHECKPOINT and returns errNoState.
+func (r *Replica) transferLatest() error {
+	infos, err := r.infos()
+	if err != nil {
+		return err
+	}
+	panel, ok := host.Learn(infos, r.machine.Members())
+	if !ok {
+		return fmt.Errorf("learn membership from %d replicas: no majority states the same", len(infos))
+	}
+	r.knowPanel(panel)
+	r.learnStored(infos, panel)
+	at, agreed, ok := r.ledger.Stored(panel.Majority())
+	if !ok || at.Seq < r.machine.Seq() {
+		r.askCheckpoint()
+		return errNoState
+	}
+	return r.transfer(at, agreed, r.donors(at, agreed))
+}
+
+// transfer makes the machine be at a state that a majority has stated,
+// fetching only what differs from what it has.
+func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.ReplicaID) error {
+	began := time.Now()
+	from := make([]transfer.Donor, 0, len(donors))
+	for _, id := range donors {
+		from = append(from, transfer.Donor{Name: string(id), Subject: host.StateSubject(string(r.name), id)})
+	}
+	man, err := transfer.Manifest(r.ctx, r.node.opts.Conn, from, at.Epoch, at.Seq, want.Root)
+	if err != nil {
+		return err
+	}
+	if err := r.adopt(man); err != nil {
+		return err
+	}
+	r.machine.Rehash() // what is wrong may be wrong without having been written
+	var pages []uint32
+	stats, err := transfer.Pages(r.ctx, r.node.opts.Conn, from, r.machine.Tree(), man, func(batch []snapshot.Page) error {
+		for _, p := range batch {
+			pages = append(pages, p.Index)
+		}
+		return r.machine.Patch(snapshot.Delta{Size: man.Size, Pages: batch})
+	})
+	if err != nil {
+		return err
+	}
+	if got := r.machine.Root(); got != want.Root {
+		return fmt.Errorf("state at seq %d has root %v after transfer, want %v", at.Seq, got, want.Root)
+	}
+	r.knowPanel(r.machine.Members())
+	r.saves <- saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}}
+	r.emit(Event{
+		Kind: EventTransferred, Root: want.Root, Pages: pages, Bytes: stats.Bytes, Size: man.Size,
+		From: donors, Took: time.Since(began),
+	})
+	return nil
+}
+
+// adopt puts the machine at a manifest's position, fetching its module first
+// where it lacks it.
+func (r *Replica) adopt(man snapshot.Manifest) error {
+	for {
+		err := r.machine.Adopt(man)
+		var missing *MissingModuleError
+		if !errors.As(err, &missing) {
+			return err
+		}
+		if err := r.fetchModule(missing.Module); err != nil {
+			return err
+		}
+	}
+}
+
+// restore takes the newest own checkpoint that is whole, if there is one. What
+// is not whole is as good as not there: others have it.
+func (r *Replica) restore() error {
+	list, err := r.node.store.List(string(r.name))
+	if err != nil {
+		return fmt.Errorf("list checkpoints: %w", err)
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if err := r.restoreFrom(list[i]); err != nil {
+			r.logger.Warn("restore checkpoint; trying an older one", "seq", uint64(list[i].Seq), "err", err)
+			r.machine.Close()
+			r.machine = r.newMachine()
+			continue
+		}
+		r.knowPanel(r.machine.Members())
+		return nil
+	}
+	return nil
+}
+
+func (r *Replica) restoreFrom(man snapshot.Manifest) error {
+	if err := r.machine.Adopt(man); err != nil {
+		return err
+	}
+	if err := r.node.store.Restore(man, r.machine.Tree(), func(pages []snapshot.Page) error {
+		return r.machine.Patch(snapshot.Delta{Size: man.Size, Pages: pages})
+	}); err != nil {
+		return err
+	}
+	root := r.machine.Root()
+	if want := man.Root(); root != want {
+		return fmt.Errorf("root is %v, want %v", root, want)
+	}
+	r.machine.Checkpoint() // it is stored: only what changes from here on is new
+	r.stored = []host.Stored{{Epoch: man.Epoch, Seq: man.Seq, Chain: man.Chain, Root: root}}
+	return nil
+}
+
+// save writes a checkpoint and drops the ones that are too many.
+func (r *Replica) save(job saveJob) error {
+	if err := r.node.store.Save(r.ctx, job.checkpoint); err != nil {
+		return err
+	}
+	return r.node.store.Expire(string(r.name), r.node.opts.Keep)
+}

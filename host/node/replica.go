@@ -1,0 +1,299 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
+	"lockstep/snapshot"
+	"lockstep/wasmabi/instrument"
+)
+
+// Replica is one copy of a machine. All that changes it happens in its loop;
+// other goroutines read status.
+type Replica struct {
+	node   *Node
+	name   ordering.Name
+	id     audit.ReplicaID
+	key    ed25519.PrivateKey
+	logger *slog.Logger
+
+	log     ordering.Log
+	subs    []*nats.Subscription
+	ctx     context.Context
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	status  atomic.Pointer[host.Info]
+	records chan audit.Record   // from other replicas
+	saves   chan saveJob        // to the writer of checkpoints
+	saved   chan host.Stored    // from it
+	asks    chan func(*Replica) // run in the loop
+
+	// Owned by the loop.
+	machine  *host.Machine
+	phase    host.Phase
+	ledger   audit.Ledger
+	reported map[audit.ReplicaID]bool       // replicas found to differ, until repaired
+	panels   map[ordering.Seq]audit.Members // recent memberships, by the entry that made them
+	reader   *reader
+	repairAt audit.Position // where a diverged replica stands still to be compared
+	quietTo  ordering.Seq   // entries up to here were answered before this start
+	stored   []host.Stored  // own durable checkpoints, oldest first
+	cutTo    ordering.Seq   // the log was cut up to here
+	asked    time.Time      // when a repair last asked for a CHECKPOINT
+}
+
+// Bounds of a replica's queues.
+const (
+	recordQueue     = 1024
+	saveQueue       = 2
+	maxPanels       = 64
+	truncateTimeout = 5 * time.Second
+	tickEvery       = 250 * time.Millisecond
+)
+
+type saveJob struct {
+	checkpoint *snapshot.Checkpoint
+	record     audit.Record // to sign and publish once it is durable
+}
+
+func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.PrivateKey) (*Replica, error) {
+	r := &Replica{
+		node: n, name: name, id: n.opts.Name, key: key, logger: n.opts.Logger.With("machine", string(name)),
+		records: make(chan audit.Record, recordQueue), saves: make(chan saveJob, saveQueue),
+		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)),
+		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
+	}
+	r.ctx, r.stop = context.WithCancel(n.ctx)
+	log, err := jetstream.Open(ctx, n.opts.Conn, jetstream.Ref{Machine: name, Epoch: 1}, jetstream.Options{})
+	if err != nil {
+		r.stop()
+		return nil, err
+	}
+	r.log = log
+	r.machine = r.newMachine()
+	if err := r.restore(); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	r.publishStatus()
+	if err := r.subscribe(); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	r.done.Add(2)
+	go r.saveLoop()
+	go r.run()
+	return r, nil
+}
+
+func (r *Replica) newMachine() *host.Machine {
+	return host.New(string(r.name), instrument.Profile, r.node.modules.load)
+}
+
+// close stops the loop and waits for it.
+func (r *Replica) close() error {
+	r.stop()
+	var errs []error
+	for _, s := range r.subs {
+		if r.node.opts.Conn.IsConnected() {
+			errs = append(errs, s.Unsubscribe())
+		}
+	}
+	r.done.Wait()
+	r.machine.Close()
+	return errors.Join(append(errs, r.log.Close())...)
+}
+
+// Info is where the replica stands; what it says is signed when it is sent.
+func (r *Replica) Info() host.Info { return *r.status.Load() }
+
+// publishStatus makes the loop's view readable for others.
+func (r *Replica) publishStatus() {
+	at := r.machine.Position()
+	module, deployed := r.machine.Module()
+	r.status.Store(&host.Info{
+		Machine: string(r.name), Replica: r.id, Key: r.key.Public().(ed25519.PublicKey),
+		Epoch: at.Epoch, Seq: at.Seq, Chain: at.Chain, Deployed: deployed, Module: module,
+		Members: r.machine.Members(), Phase: r.phase, Stored: append([]host.Stored(nil), r.stored...),
+	})
+}
+
+// run is the replica's loop.
+func (r *Replica) run() {
+	defer r.done.Done()
+	err := r.loop()
+	if err != nil && r.ctx.Err() == nil {
+		r.logger.Error("replica stopped", "err", err)
+		r.setPhase(host.PhaseStopped)
+		r.emit(Event{Kind: EventStopped, Err: err})
+	}
+	r.publishStatus()
+}
+
+func (r *Replica) loop() error {
+	if err := r.position(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		entries := r.reader.entries
+		if r.repairAt != (audit.Position{}) {
+			entries = nil // stands still until it can be compared
+		}
+		var err error
+		select {
+		case <-r.ctx.Done():
+			return nil
+		case batch := <-entries:
+			err = r.follow(batch)
+		case record := <-r.records:
+			r.judge(record)
+		case s := <-r.saved:
+			r.keep(s)
+		case ask := <-r.asks:
+			ask(r)
+		case <-tick.C:
+		}
+		if err == nil {
+			err = r.mend()
+		}
+		if err != nil {
+			return err
+		}
+		r.publishStatus()
+	}
+}
+
+// position finds where to read on: after the machine's last entry, if the log
+// still has what follows, or after a state that others give.
+func (r *Replica) position() error {
+	for {
+		state, err := r.log.State(r.ctx)
+		if err == nil && state.First > r.machine.Seq()+1 {
+			err = r.transferLatest()
+		}
+		if err == nil {
+			r.quietTo = max(r.quietTo, state.Last)
+			r.read()
+			r.takeRole()
+			return nil
+		}
+		if r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+		var broken *ordering.BreakError
+		if errors.As(err, &broken) || errors.Is(err, ordering.ErrNotFound) {
+			return err
+		}
+		r.logger.Warn("find position in the log; trying again", "err", err)
+		if !r.sleep(tickEvery) {
+			return r.ctx.Err()
+		}
+	}
+}
+
+// sleep waits unless the replica is stopped first.
+func (r *Replica) sleep(d time.Duration) bool {
+	select {
+	case <-r.ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// follow applies what the reader brought.
+func (r *Replica) follow(b readBatch) error {
+	switch {
+	case errors.Is(b.err, ordering.ErrTruncated):
+		return r.position()
+	case b.err != nil:
+		return fmt.Errorf("read log: %w", b.err)
+	}
+	for _, e := range b.entries {
+		t, err := r.apply(e)
+		if err != nil {
+			return err
+		}
+		r.carryOut(t)
+		if r.repairAt != (audit.Position{}) {
+			r.read() // the rest of the batch is read again afterwards
+			return nil
+		}
+	}
+	return nil
+}
+
+// apply runs one entry, and waits for its module as long as it takes: a
+// majority holds it, so that somebody will give it.
+func (r *Replica) apply(e ordering.Entry) (*host.Transition, error) {
+	for {
+		t, err := r.machine.Apply(e)
+		var missing *MissingModuleError
+		if !errors.As(err, &missing) {
+			return t, err
+		}
+		if err := r.fetchModule(missing.Module); err != nil {
+			r.logger.Warn("fetch module; trying again", "module", missing.Module, "err", err)
+			if !r.sleep(tickEvery) {
+				return nil, r.ctx.Err()
+			}
+		}
+	}
+}
+
+// setPhase changes the phase, and says so.
+func (r *Replica) setPhase(p host.Phase) {
+	if r.phase != p {
+		r.phase = p
+		r.logger.Info("phase", "phase", p.String(), "seq", r.machine.Seq())
+		r.emit(Event{Kind: EventPhase})
+	}
+}
+
+// takeRole makes the phase follow the membership, unless the replica is found
+// to differ from the majority.
+func (r *Replica) takeRole() {
+	if r.phase == host.PhaseDiverged || r.phase == host.PhaseRepairing {
+		return
+	}
+	if _, voter := r.machine.Members().Voter(r.id); voter {
+		r.setPhase(host.PhaseVoting)
+	} else {
+		r.setPhase(host.PhaseObserving)
+	}
+}
+
+func (r *Replica) emit(e Event) {
+	at := r.machine.Position()
+	e.Machine, e.Replica = r.name, r.id
+	if e.Seq == 0 {
+		e.Epoch, e.Seq = at.Epoch, at.Seq
+	}
+	r.node.opts.OnEvent(e)
+}
+
+// Do runs f in the replica's loop, between two entries, and waits for it.
+func (r *Replica) Do(ctx context.Context, f func(*host.Machine)) error {
+	ran := make(chan struct{})
+	select {
+	case r.asks <- func(r *Replica) { f(r.machine); close(ran) }:
+		<-ran
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.ctx.Done():
+		return errors.New("replica is stopped")
+	}
+}

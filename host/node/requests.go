@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/snapshot/transfer"
+	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
+)
+
+// subscribe answers what others ask of this replica. Nothing here waits for
+// the loop.
+func (r *Replica) subscribe() error {
+	machine, conn := string(r.name), r.node.opts.Conn
+	add := func(sub *nats.Subscription, err error) error {
+		if err == nil {
+			r.subs = append(r.subs, sub)
+		}
+		return err
+	}
+	err := errors.Join(
+		add(conn.Subscribe(host.AuditSubject(machine), func(m *nats.Msg) { r.receiveRecord(m.Data) })),
+		add(conn.Subscribe(host.InfoSubject(machine), func(m *nats.Msg) { r.answerInfo(m) })),
+		add(conn.Subscribe(host.PrepareSubject(machine), func(m *nats.Msg) { r.prepare(m) })),
+		add(transfer.Serve(conn, host.StateSubject(machine, r.id), source{r})),
+	)
+	if err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+func (r *Replica) answerInfo(m *nats.Msg) {
+	info := r.Info()
+	info.Sign(r.key)
+	_ = m.Respond(host.InfoFormat.Encode(info)) // whoever misses it asks again
+}
+
+// prepare fetches and compiles a module and says so. One at a time: the
+// subscription's goroutine does the work.
+func (r *Replica) prepare(m *nats.Msg) {
+	var q host.Prepare
+	if err := host.PrepareFormat.Decode(m.Data, &q); err != nil {
+		return
+	}
+	var a host.Prepared
+	if err := r.hold(q); err != nil {
+		a.Refused, a.Error = errors.Is(err, host.ErrModuleRefused), err.Error()
+	} else {
+		a.Holding = audit.Holding{Machine: string(r.name), Replica: r.id, Module: q.Module}
+		a.Holding.Sign(r.key)
+	}
+	_ = m.Respond(host.PreparedFormat.Encode(a))
+}
+
+func (r *Replica) hold(q host.Prepare) error {
+	config := q.Config.Resolve(instrument.Profile)
+	if err := config.Validate(instrument.Profile); err != nil {
+		return err
+	}
+	_, err := r.node.modules.compile(q.Module, config)
+	var missing *MissingModuleError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	if err := r.fetchModuleFrom(q.Module, []string{q.From}); err != nil {
+		return err
+	}
+	_, err = r.node.modules.compile(q.Module, config)
+	return err
+}
+
+// fetchModule gets a module from the other replicas.
+func (r *Replica) fetchModule(module audit.Digest) error {
+	infos, err := r.infos()
+	if err != nil {
+		return err
+	}
+	var subjects []string
+	for _, in := range infos {
+		if in.Replica != r.id {
+			subjects = append(subjects, host.StateSubject(string(r.name), in.Replica))
+		}
+	}
+	return r.fetchModuleFrom(module, subjects)
+}
+
+func (r *Replica) fetchModuleFrom(module audit.Digest, subjects []string) error {
+	wasm, err := transfer.Blob(r.ctx, r.node.opts.Conn, subjects, module, wasmabi.MaxModule)
+	if err != nil {
+		return err
+	}
+	return r.node.modules.put(wasm)
+}
+
+// infoPatience is how long answers are gathered.
+const infoPatience = 150 * time.Millisecond
+
+// infos asks all replicas of the machine where they stand.
+func (r *Replica) infos() ([]host.Info, error) {
+	conn := r.node.opts.Conn
+	inbox := conn.NewRespInbox()
+	sub, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to answers: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
+	if err := conn.PublishRequest(host.InfoSubject(string(r.name)), inbox, nil); err != nil {
+		return nil, fmt.Errorf("ask for infos: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, infoPatience)
+	defer cancel()
+	var infos []host.Info
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return infos, r.ctx.Err()
+		}
+		var in host.Info
+		if host.InfoFormat.Decode(m.Data, &in) == nil && in.Machine == string(r.name) {
+			infos = append(infos, in)
+		}
+	}
+}
+
+// source is what this replica gives to others.
+type source struct{ r *Replica }
+
+func (s source) Manifest(epoch ordering.Epoch, seq ordering.Seq) ([]byte, error) {
+	man, err := s.r.node.store.Manifest(string(s.r.name), epoch, seq)
+	if err != nil {
+		return nil, err
+	}
+	return man.Encode(), nil
+}
+
+func (s source) Node(d audit.Digest) ([]byte, error) { return s.r.node.store.Node(d) }
+func (s source) Page(d audit.Digest) ([]byte, error) { return s.r.node.store.Page(d) }
+func (s source) Blob(d audit.Digest) ([]byte, error) { return s.r.node.modules.get(d) }
