@@ -15,11 +15,11 @@ import (
 
 // guest is one instance of a module; it implements host.Guest.
 type guest struct {
-	module    *Module
-	instance  api.Module
-	memory    *memory
-	steps     map[string]steps // by the name of the export that is called
-	context   *callContext     // carries this guest to the host functions
+	module   *Module
+	instance api.Module
+	memory   *memory
+	steps    map[string]steps // by the name of the export that is called
+	context  *callContext     // carries this guest to the host functions
 
 	gas, stack api.MutableGlobal // of the instrumentation; set for each call
 
