@@ -297,3 +297,6 @@ func (r *Replica) Do(ctx context.Context, f func(*host.Machine)) error {
 		return errors.New("replica is stopped")
 	}
 }
+
+// LogState tells the bounds of the machine's log.
+func (r *Replica) LogState(ctx context.Context) (ordering.State, error) { return r.log.State(ctx) }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lockstep/host"
+	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
+)
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE.wasm",
+		Short: "Say whether a module can be a guest, and if not, why",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			wasm, err := readModule(args[0])
+			if err != nil {
+				return err
+			}
+			m, err := instrument.Instrument(wasm, instrument.Config{Contract: true, MaxMemoryPages: host.DefaultMaxMemory})
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: ok\n  digest        %s\n  size          %d bytes, instrumented %d\n",
+				args[0], host.ModuleDigest(wasm).Hex(), len(wasm), len(m.Wasm))
+			return err
+		},
+	}
+}
+
+// readModule reads a file that may be a module, without reading more of one
+// that is too large to be.
+func readModule(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read module: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("read module: %s is a folder", path)
+	}
+	if info.Size() > wasmabi.MaxModule {
+		return nil, fmt.Errorf("%s: %w", path, errors.New(tooLarge(info.Size())))
+	}
+	wasm, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read module: %w", err)
+	}
+	return wasm, nil
+}
+
+func tooLarge(size int64) string {
+	return fmt.Sprintf("module has %d bytes, want at most %d", size, wasmabi.MaxModule)
+}

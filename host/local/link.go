@@ -1,0 +1,129 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// link is a one-way path from one node's server to another's: a TCP port that
+// forwards to a target, and can be cut in the middle of whatever it carries.
+type link struct {
+	listener net.Listener
+	done     sync.WaitGroup
+
+	mu     sync.Mutex
+	target string // "" while nobody is there
+	cut    bool
+	conns  map[net.Conn]struct{}
+}
+
+func newLink() (*link, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for a link: %w", err)
+	}
+	l := &link{listener: listener, conns: make(map[net.Conn]struct{})}
+	l.done.Add(1)
+	go l.accept()
+	return l, nil
+}
+
+func (l *link) addr() string { return l.listener.Addr().String() }
+
+// set says where the link leads, and whether it is cut. Cutting resets every
+// connection at once.
+func (l *link) set(target string, cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target, l.cut = target, cut
+	if cut {
+		l.reset()
+	}
+}
+
+// reset drops connections without a word to either side. The caller holds mu.
+func (l *link) reset() {
+	for c := range l.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // RST, as from a host that is gone
+		}
+		_ = c.Close()
+	}
+	clear(l.conns)
+}
+
+func (l *link) close() {
+	_ = l.listener.Close()
+	l.mu.Lock()
+	l.cut = true
+	l.reset()
+	l.mu.Unlock()
+	l.done.Wait()
+}
+
+func (l *link) accept() {
+	defer l.done.Done()
+	for {
+		in, err := l.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
+		l.done.Add(1)
+		go l.carry(in)
+	}
+}
+
+func (l *link) carry(in net.Conn) {
+	defer l.done.Done()
+	out := l.dial()
+	if out == nil || !l.hold(in, out) {
+		_ = in.Close()
+		if out != nil {
+			_ = out.Close()
+		}
+		return
+	}
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			_ = in.Close()
+			_ = out.Close()
+		})
+	}
+	both.Wait()
+	l.mu.Lock()
+	delete(l.conns, in)
+	delete(l.conns, out)
+	l.mu.Unlock()
+}
+
+func (l *link) dial() net.Conn {
+	l.mu.Lock()
+	target, cut := l.target, l.cut
+	l.mu.Unlock()
+	if cut || target == "" {
+		return nil
+	}
+	out, err := net.Dial("tcp", target)
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+func (l *link) hold(in, out net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut {
+		return false
+	}
+	l.conns[in], l.conns[out] = struct{}{}, struct{}{}
+	return true
+}
