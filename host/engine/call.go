@@ -76,7 +76,7 @@ func (g *guest) begin(c host.Call) {
 		g.outputLimit = wasmabi.MaxState
 	}
 	g.gas.Set(c.Gas)
-	g.stack.Set(g.module.stackStart)
+	g.stack.Set(0)
 }
 
 // end forgets the call; output and log belong to the caller now.
@@ -105,7 +105,7 @@ func (g *guest) outcome(err error) host.Outcome {
 	}
 	o.Gas = g.call.Gas - uint64(left)
 	if err != nil {
-		o.Status, o.Trap = wasmabi.Trapped, g.trap(err)
+		o.Status, o.Trap = wasmabi.Trapped, classify(err)
 		return o
 	}
 	o.Output, o.Code = g.output, api.DecodeU32(g.result[0])

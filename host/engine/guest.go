@@ -10,7 +10,6 @@ import (
 
 	"lockstep/host"
 	"lockstep/snapshot"
-	"lockstep/wasmabi"
 )
 
 // guest is one instance of a module; it implements host.Guest.

@@ -13,7 +13,7 @@
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
 
-  (memory (export "memory") 2 8)
+  (memory (export "memory") 2 9)
   (global $count (mut i32) (i32.const 0))
   (global $wide (mut i64) (i64.const -1))
   (global $single (mut f32) (f32.const 1.5))

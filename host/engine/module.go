@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/snapshot/paging"
+	"lockstep/wasmabi/instrument"
+)
+
+const wasmPage = 64 << 10 // bytes
+
+// Module is a guest's module, ready to be instantiated.
+type Module struct {
+	engine   *Engine
+	digest   audit.Digest
+	info     *instrument.Module // without its Wasm
+	compiled wazero.CompiledModule
+}
+
+// Compile checks a module against the contract, instruments it and makes it
+// ready to run with at most maxMemory Wasm pages, 0 for host.DefaultMaxMemory.
+// A module at fault gives an *instrument.Refusal, the same on every host; any
+// other error is this host's.
+func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
+	if maxMemory == 0 {
+		maxMemory = host.DefaultMaxMemory
+	}
+	instrumented, err := instrument.Instrument(module, instrument.Config{MaxMemoryPages: maxMemory, Contract: true})
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := e.compile(instrumented.Wasm)
+	if err != nil {
+		return nil, err
+	}
+	instrumented.Wasm = nil
+	return &Module{engine: e, digest: host.ModuleDigest(module), info: instrumented, compiled: compiled}, nil
+}
+
+// compile has wazero validate and compile. It tries again without what the
+// cache holds where that is damaged, or could not be written.
+func (e *Engine) compile(wasm []byte) (wazero.CompiledModule, error) {
+	ctx := e.compileContext()
+	compiled, err := e.runtime.CompileModule(ctx, wasm)
+	if err != nil && e.cache != nil {
+		e.dropCache(err)
+		compiled, err = e.runtime.CompileModule(ctx, wasm)
+	}
+	if err == nil {
+		return compiled, nil
+	}
+	if refusal := invalid(wasm); refusal != nil {
+		return nil, refusal
+	}
+	return nil, fmt.Errorf("compile module: %w", err)
+}
+
+// invalid tells whether a module that did not compile is itself at fault. The
+// interpreter hardly does more than validate, which no replica's machine has
+// an influence on; its words are not told, for they belong to wazero.
+func invalid(wasm []byte) error {
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(features).WithDebugInfoEnabled(false))
+	defer func() { _ = r.Close(ctx) }()
+	if _, err := r.CompileModule(ctx, wasm); err != nil {
+		return &instrument.Refusal{Reason: instrument.Invalid, Func: -1, Detail: "not valid WebAssembly"}
+	}
+	return nil
+}
+
+// Digest is the digest of the module as it was given to Compile.
+func (m *Module) Digest() audit.Digest { return m.digest }
+
+// Exports tells whether the module has a function of the contract.
+func (m *Module) Exports(name string) bool {
+	_, ok := m.compiled.ExportedFunctions()[name]
+	return ok
+}
+
+// Close frees the compiled code once the instances of it are closed too. A
+// module that is compiled twice is freed when both are closed.
+func (m *Module) Close() error { return m.compiled.Close(context.Background()) }
+
+// memoryBounds are the smallest and largest memory of an instance in bytes.
+func (m *Module) memoryBounds() (low, high uint64) {
+	return uint64(m.info.InitialPages) * wasmPage, uint64(m.info.MaxPages) * wasmPage
+}
+
+// Instantiate makes an instance that has not run yet: its committed state is
+// the module's data and initial globals. Each has a memory of its own.
+func (m *Module) Instantiate() (host.Guest, error) {
+	_, high := m.memoryBounds()
+	pages, err := paging.New(paging.Config{MaxBytes: high, Tracker: m.engine.config.Tracker})
+	if err != nil {
+		return nil, fmt.Errorf("reserve memory: %w", err)
+	}
+	g := &guest{module: m, memory: &memory{pages: pages}}
+	g.context = &callContext{Context: context.Background(), guest: g}
+	ctx := experimental.WithMemoryAllocator(context.Background(), g.memory)
+	// A name would make it the only instance; start functions run in a Call.
+	anonymous := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	if g.instance, err = m.engine.runtime.InstantiateModule(ctx, m.compiled, anonymous); err != nil {
+		return nil, errors.Join(fmt.Errorf("instantiate module: %w", err), pages.Close())
+	}
+	g.memory.view = g.instance.Memory()
+	g.steps = stepsOf(g.instance, instrument.ExportStart)
+	g.gas = mutable(g.instance, instrument.ExportGas)
+	g.stack = mutable(g.instance, instrument.ExportStack)
+	for _, exported := range m.info.Globals {
+		v := mutable(g.instance, exported.Name)
+		wide := v.Type() == api.ValueTypeI64 || v.Type() == api.ValueTypeF64
+		g.globals = append(g.globals, global{v, wide})
+	}
+	g.committed = make([]uint64, len(g.globals)+1)
+	g.Commit()
+	return g, nil
+}
+
+// mutable finds a global that the instrumentation exported.
+func mutable(instance api.Module, name string) api.MutableGlobal {
+	g, ok := instance.ExportedGlobal(name).(api.MutableGlobal)
+	if !ok {
+		panic(fmt.Sprintf("engine: instrumented module has no mutable global %q", name))
+	}
+	return g
+}
