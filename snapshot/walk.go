@@ -1,0 +1,111 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+
+	"lockstep/audit"
+)
+
+// Walk finds the pages in which a memory differs from the one under a root,
+// given the nodes of the other tree piece by piece. It never asks for what the
+// local tree has too, takes nothing that does not have the digest asked for,
+// and keeps a bounded number of open questions however large the memory is.
+//
+//	for !w.Done() {
+//		for _, q := range w.Nodes(128) { w.Give(q, fetch(q.Digest)) }
+//		for _, p := range w.Pages(128) { … fetch(p.Digest) … }
+//	}
+type Walk struct {
+	local *TreeView
+	pages uint32 // in the memory that is wanted
+	open  []NodeRef
+	found []PageRef
+}
+
+// NodeRef asks for a node of the wanted tree.
+type NodeRef struct {
+	Level  int // from 1 to Levels
+	Index  uint32
+	Digest audit.Digest
+}
+
+// PageRef asks for a page of the wanted memory.
+type PageRef struct {
+	Index  uint32
+	Digest audit.Digest
+}
+
+// ErrWrongBytes is returned for bytes that do not have the digest asked for.
+var ErrWrongBytes = errors.New("bytes do not have the digest that was asked for")
+
+// NewWalk starts at the root of the wanted tree. The local one must cover the
+// wanted size already, and must not change during the walk.
+func NewWalk(local *TreeView, root audit.Digest, size uint64) *Walk {
+	w := &Walk{local: local, pages: uint32(size / PageSize)}
+	if size > 0 && local.Digest(Levels, 0) != root {
+		w.open = append(w.open, NodeRef{Levels, 0, root})
+	}
+	return w
+}
+
+// Done reports whether all that differs has been handed out.
+func (w *Walk) Done() bool { return len(w.open) == 0 && len(w.found) == 0 }
+
+// Nodes hands out at most limit nodes that are needed next. It hands out none
+// while pages wait to be taken. A node that could not be had is given back
+// with Again.
+func (w *Walk) Nodes(limit int) []NodeRef {
+	if len(w.found) > 0 {
+		return nil
+	}
+	// The last opened are the deepest: so the questions stay few.
+	n := min(limit, len(w.open))
+	refs := append([]NodeRef(nil), w.open[len(w.open)-n:]...)
+	w.open = w.open[:len(w.open)-n]
+	return refs
+}
+
+// Again puts back questions that were not answered.
+func (w *Walk) Again(refs ...NodeRef) { w.open = append(w.open, refs...) }
+
+// Give answers a question. It returns ErrWrongBytes for a wrong answer, and
+// the question is then open still, for somebody else to answer.
+func (w *Walk) Give(q NodeRef, encoded []byte) error {
+	if len(encoded) != NodeSize || NodeDigest(encoded) != q.Digest {
+		w.Again(q)
+		return fmt.Errorf("node %d of level %d: %w", q.Index, q.Level, ErrWrongBytes)
+	}
+	for i := range uint32(Fanout) {
+		var d audit.Digest
+		copy(d[:], encoded[int(i)*len(d):])
+		child := q.Index*Fanout + i
+		switch {
+		case d == w.local.Digest(q.Level-1, child):
+		case q.Level > 1:
+			if d != (audit.Digest{}) {
+				w.open = append(w.open, NodeRef{q.Level - 1, child, d})
+			}
+		case child < w.pages:
+			w.found = append(w.found, PageRef{child, d})
+		}
+	}
+	return nil
+}
+
+// Pages hands out at most limit pages that differ, ascending within what one
+// node told.
+func (w *Walk) Pages(limit int) []PageRef {
+	n := min(limit, len(w.found))
+	refs := w.found[:n:n]
+	w.found = w.found[n:]
+	return refs
+}
+
+// CheckPage returns ErrWrongBytes if a page does not have the digest.
+func CheckPage(q PageRef, page []byte) error {
+	if len(page) != PageSize || PageDigest(page) != q.Digest {
+		return fmt.Errorf("page %d: %w", q.Index, ErrWrongBytes)
+	}
+	return nil
+}
