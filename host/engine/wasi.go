@@ -64,7 +64,7 @@ var wasi = map[string]wasiFunc{
 	"sched_yield":       {does: "returns at once"},
 	"random_get":        {run: (*guest).wasiRandom, does: "the call's random stream, shared with `random`"},
 	"proc_exit":         {run: func(*guest, []uint64) errno { panic(trapExited) }, does: "ends the call as trap `exit called`, whatever the code"},
-	"proc_raise":        {errno: errnoNoSys, does: "no signals"},
+	"proc_raise":        {errno: errnoNoSys, does: "ENOSYS: no signals"},
 
 	"fd_write":            {run: (*guest).wasiWrite, does: "1 and 2 append to the log and report all bytes written; else EBADF"},
 	"fd_read":             {run: (*guest).wasiRead, does: "0 is at its end; else EBADF"},
