@@ -44,30 +44,41 @@ func gather(ctx context.Context, conn *nats.Conn, subject string, request []byte
 	if err := conn.PublishRequest(subject, inbox, request); err != nil {
 		return fmt.Errorf("publish request: %w", err)
 	}
-	wait, cancel := context.WithCancel(ctx)
-	defer func() { cancel() }()
 	for answered := false; ; answered = true {
-		if answered {
-			cancel()
-			wait, cancel = context.WithTimeout(ctx, patience)
-		}
-		m, err := sub.NextMsgWithContext(wait)
+		data, err := nextAnswer(ctx, sub, patience, answered)
 		switch {
-		case err != nil && answered:
-			return nil
 		case errors.Is(err, nats.ErrNoResponders):
 			return ErrUnknownMachine
+		case err != nil && answered && ctx.Err() == nil:
+			return nil
 		case err != nil:
 			return fmt.Errorf("await answers: %w", err)
-		}
-		if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-			return ErrUnknownMachine
-		}
-		if add(m.Data) {
+		case add(data):
 			return nil
 		}
 	}
 }
+
+// nextAnswer waits for one answer: the first for as long as ctx lets it, later
+// ones for patience.
+func nextAnswer(ctx context.Context, sub *nats.Subscription, patience time.Duration, answered bool) ([]byte, error) {
+	if answered {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	m, err := sub.NextMsgWithContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Data) == 0 && m.Header.Get("Status") == noResponders {
+		return nil, nats.ErrNoResponders
+	}
+	return m.Data, nil
+}
+
+// noResponders is the status with which a server answers for nobody.
+const noResponders = "503"
 
 // learnMembers asks for the membership that some answers refer to.
 func (c *Client) learnMembers() {
