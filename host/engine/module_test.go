@@ -1,0 +1,265 @@
+package engine_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"lockstep/guests/examples/kv"
+	"lockstep/host"
+	"lockstep/host/engine"
+	"lockstep/host/guesttest"
+	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
+)
+
+func TestConfigValidate(t *testing.T) {
+	for _, bad := range []engine.Config{{Kind: 2}, {Workers: -1}, {Workers: 65}} {
+		if _, err := engine.New(bad); err == nil {
+			t.Errorf("%+v: no error", bad)
+		}
+	}
+	if _, err := engine.New(engine.Config{CacheDir: "/dev/null/cache"}); err == nil {
+		t.Error("cache below a file: no error")
+	}
+}
+
+func TestModule(t *testing.T) {
+	e := newEngine(t, engine.Config{})
+	wasm := guesttest.Module(t, "minimal")
+	m, err := e.Compile(wasm, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.Digest(), host.ModuleDigest(wasm); got != want {
+		t.Errorf("digest is %v, want that of the module as it was given, %v", got, want)
+	}
+	for name, want := range map[string]bool{wasmabi.ExportApply: true, wasmabi.ExportQuery: false, wasmabi.ExportMemory: false, instrument.ExportGas: false} {
+		if got := m.Exports(name); got != want {
+			t.Errorf("exports %q: %v, want %v", name, got, want)
+		}
+	}
+	// Instances outlive their module.
+	g, err := m.Instantiate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if o := g.Call(host.Call{Export: wasmabi.ExportApply, Gas: 1000}); o.Status != wasmabi.OK {
+		t.Errorf("call after the module was closed: %v", o.Status)
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCompileRefuses checks that a bad module is refused in words that do not
+// depend on the engine.
+func TestCompileRefuses(t *testing.T) {
+	minimal := guesttest.Module(t, "minimal")
+	// i32.const 0 becomes f32.neg, which no operand is there for.
+	invalid := []byte(strings.Replace(string(minimal), "\x41\x00\x0b", "\x8c\x8c\x0b", 1))
+	for name, wasm := range map[string][]byte{
+		"nothing": nil, "text": []byte("(module)"), "header": minimal[:8], "cut": minimal[:len(minimal)-3], "invalid body": invalid,
+	} {
+		var words []string
+		for _, kind := range kinds {
+			m, err := newEngine(t, engine.Config{Kind: kind, CacheDir: t.TempDir()}).Compile(wasm, 0)
+			var refusal *instrument.Refusal
+			if m != nil || !errors.As(err, &refusal) {
+				t.Fatalf("%s, %v: got %v, want a refusal", name, kind, err)
+			}
+			words = append(words, err.Error())
+		}
+		if words[0] != words[1] {
+			t.Errorf("%s: refused as %q and %q", name, words[0], words[1])
+		}
+	}
+}
+
+// TestInstancesApart runs several instances of a module at once.
+func TestInstancesApart(t *testing.T) {
+	e := newEngine(t, engine.Config{})
+	m, err := e.Compile(guesttest.Module(t, "probe"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			g, err := m.Instantiate()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			g.Call(host.Call{Export: wasmabi.ExportInit, Gas: 1_000_000})
+			for range 200 * (i + 1) {
+				if o := g.Call(host.Call{Export: wasmabi.ExportApply, Input: []byte{1}, Gas: 1_000_000}); o.Status != wasmabi.OK {
+					t.Errorf("instance %d: %v", i, o.Status)
+				}
+				g.Commit()
+			}
+			if got, want := g.Globals()[0], uint64(101+200*(i+1)); got != want {
+				t.Errorf("instance %d counted %d, want %d", i, got, want)
+			}
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestCacheDamaged checks that whatever is in the cache folder, a module
+// compiles and runs.
+func TestCacheDamaged(t *testing.T) {
+	dir := t.TempDir()
+	compile := func() {
+		t.Helper()
+		e := newEngine(t, engine.Config{CacheDir: dir})
+		m, err := e.Compile(guesttest.Module(t, "probe"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := m.Instantiate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := g.Call(host.Call{Export: wasmabi.ExportInit, Gas: 1_000_000}); o.Status != wasmabi.OK {
+			t.Errorf("init: %v", o.Status)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	compile()
+	files, err := filepath.Glob(filepath.Join(dir, "wazero-*", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("cache holds %v, %v; want one file", files, err)
+	}
+	whole, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := []byte(string(whole))
+	flipped[len(flipped)/2] ^= 1
+	for name, damaged := range map[string][]byte{"empty": {}, "cut": whole[:len(whole)/2], "flipped": flipped, "other": []byte("WAZEVO\x01x and more of something else")} {
+		if err := os.WriteFile(files[0], damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		compile()
+		if repaired, err := os.ReadFile(files[0]); err != nil || string(repaired) != string(whole) {
+			t.Errorf("%s: cache was not repaired, %v", name, err)
+		}
+	}
+	// A folder that cannot be written costs the cache, not the machine.
+	if err := os.RemoveAll(filepath.Dir(files[0])); err != nil {
+		t.Fatal(err)
+	}
+	e := newEngine(t, engine.Config{CacheDir: dir})
+	if err := os.RemoveAll(filepath.Dir(files[0])); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Compile(guesttest.Module(t, "minimal"), 0); err != nil {
+		t.Errorf("compile without a cache folder: %v", err)
+	}
+}
+
+// BenchmarkApply measures what the host adds to a call: an empty apply, and
+// one put of the store.
+func BenchmarkApply(b *testing.B) {
+	for _, kind := range kinds {
+		e := newEngine(b, engine.Config{Kind: kind, Workers: 2})
+		b.Run("empty/"+kind.String(), func(b *testing.B) {
+			g := instance(b, e, guesttest.Module(b, "minimal"))
+			call := host.Call{Export: wasmabi.ExportApply, Gas: 1_000_000}
+			b.ReportAllocs()
+			for b.Loop() {
+				if o := g.Call(call); o.Status != wasmabi.OK {
+					b.Fatal(o.Status)
+				}
+			}
+		})
+		b.Run("put/"+kind.String(), func(b *testing.B) {
+			g := instance(b, e, kv.V1)
+			call := host.Call{Export: wasmabi.ExportApply, Input: kv.Put("some key", make([]byte, 128)), Gas: 1_000_000_000}
+			b.ReportAllocs()
+			for b.Loop() {
+				if o := g.Call(call); o.Status != wasmabi.OK {
+					b.Fatal(o.Status)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPutCommitted measures a put with the commit that follows it, and one
+// that is undone.
+func BenchmarkPutCommitted(b *testing.B) {
+	e := newEngine(b, engine.Config{Workers: 2})
+	call := host.Call{Export: wasmabi.ExportApply, Input: kv.Put("some key", make([]byte, 128)), Gas: 1_000_000_000}
+	for name, end := range map[string]func(host.Guest) int{
+		"commit": func(g host.Guest) int { return len(g.Commit()) },
+		"undo":   func(g host.Guest) int { g.Undo(); return 0 },
+	} {
+		b.Run(name, func(b *testing.B) {
+			g := instance(b, e, kv.V1)
+			pages := 0
+			for b.Loop() {
+				if o := g.Call(call); o.Status != wasmabi.OK {
+					b.Fatal(o.Status)
+				}
+				pages += end(g)
+			}
+			b.ReportMetric(float64(pages)/float64(b.N), "pages/op")
+		})
+	}
+}
+
+// BenchmarkCompile measures from the module's bytes to code, and to an instance
+// where the code is in the cache.
+func BenchmarkCompile(b *testing.B) {
+	for _, kind := range kinds {
+		b.Run(kind.String(), func(b *testing.B) {
+			for b.Loop() {
+				m, err := newEngine(b, engine.Config{Kind: kind, Workers: 2}).Compile(kv.V1, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = m.Close()
+			}
+		})
+	}
+	b.Run("cached", func(b *testing.B) {
+		dir := b.TempDir()
+		for b.Loop() {
+			if _, err := newEngine(b, engine.Config{CacheDir: dir}).Compile(kv.V1, 0); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// instance is one that was brought up.
+func instance(b *testing.B, e *engine.Engine, wasm []byte) host.Guest {
+	b.Helper()
+	m, err := e.Compile(wasm, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := m.Instantiate()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = g.Close() })
+	if o := g.Call(host.Call{Export: wasmabi.ExportInit, Gas: 1_000_000_000}); o.Status != wasmabi.OK {
+		b.Fatal(o.Status)
+	}
+	g.Commit()
+	return g
+}
