@@ -36,8 +36,8 @@ type Log interface {
 	// State tells the bounds of the log as the sequencer's leader knows them.
 	State(ctx context.Context) (State, error)
 
-	// Truncate drops entries before first. It never drops an entry that has
-	// not been written, and dropping what is gone is no error.
+	// Truncate drops entries before first, but never the newest one, whatever
+	// first is. Dropping what is gone is no error.
 	Truncate(ctx context.Context, first Seq) error
 
 	// Close ends reads and appends with ErrClosed. It drops nothing.
