@@ -9,7 +9,6 @@ import (
 	"lockstep/wasmabi"
 )
 
-// bringUp brings a guest to count 101, in the order that the contract says.
 func testLifecycle(t *testing.T, open Open) {
 	r := fresh(t, open, "probe")
 	before := r.state()
@@ -28,6 +27,18 @@ func testLifecycle(t *testing.T, open Open) {
 	m := fresh(t, open, "minimal")
 	m.must(m.call(wasmabi.ExportInit, nil))
 	m.must(m.call(wasmabi.ExportApply, []byte("anything")))
+
+	// Constructors have no result, least of all that of the call before.
+	b := fresh(t, open, "bare")
+	if o := b.call(wasmabi.ExportApply, nil); o.Status != wasmabi.Rejected || o.Code != 7 {
+		t.Errorf("got %v with code %d, want rejected with 7", o.Status, o.Code)
+	}
+	b.Undo()
+	b.must(b.call(wasmabi.ExportInit, nil))
+	b.Commit()
+	if b.Memory()[0] != 1 {
+		t.Error("init did not run the constructors")
+	}
 }
 
 func testLifecycleOrder(t *testing.T, open Open) {
