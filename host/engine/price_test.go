@@ -13,7 +13,6 @@ func TestPrices(t *testing.T) {
 	for _, f := range lockstepFuncs() {
 		r.funcs[f.decl.Name] = f
 	}
-	r.write(100, 0, 400, 0, 400)
 	for _, tc := range []struct {
 		name string
 		args []uint64
@@ -52,8 +51,9 @@ func TestPrices(t *testing.T) {
 	r.priced("seq", nil)
 }
 
-// priced calls with an input that has something to read.
+// priced calls with an input to read and two buffers to write.
 func (r wasiRig) priced(name string, args []uint64) {
+	r.write(100, 0, 400, 0, 400)
 	r.guest.call = host.Call{Input: make([]byte, 100), Time: 1}
 	r.call(name, args...)
 }
