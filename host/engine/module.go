@@ -71,7 +71,7 @@ func invalid(wasm []byte) error {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(features).WithDebugInfoEnabled(false))
 	defer func() { _ = r.Close(ctx) }()
 	if _, err := r.CompileModule(ctx, wasm); err != nil {
-		return &instrument.Refusal{Reason: instrument.Invalid, Func: -1, Detail: "not valid WebAssembly"}
+		return &instrument.Refusal{Reason: instrument.Invalid, Func: -1, Detail: "does not validate"}
 	}
 	return nil
 }
