@@ -13,6 +13,7 @@ import (
 // It is the allocator that wazero asks for it.
 type memory struct {
 	pages *paging.Memory
+	limit uint64     // bytes
 	view  api.Memory // wazero's
 	tell  bool       // Reallocate is to answer what there is
 }
@@ -25,6 +26,9 @@ func (m *memory) Reallocate(size uint64) []byte {
 	if m.tell {
 		m.tell = false
 		return m.pages.Live()
+	}
+	if size > m.limit {
+		return nil
 	}
 	return m.pages.Grow(size)
 }

@@ -98,11 +98,12 @@ func (m *Module) memoryBounds() (low, high uint64) {
 // the module's data and initial globals. Each has a memory of its own.
 func (m *Module) Instantiate() (host.Guest, error) {
 	_, high := m.memoryBounds()
-	pages, err := paging.New(paging.Config{MaxBytes: high, Tracker: m.engine.config.Tracker})
+	// A module may declare that it has no memory; a mapping is never empty.
+	pages, err := paging.New(paging.Config{MaxBytes: max(high, wasmPage), Tracker: m.engine.config.Tracker})
 	if err != nil {
 		return nil, fmt.Errorf("reserve memory: %w", err)
 	}
-	g := &guest{module: m, memory: &memory{pages: pages}}
+	g := &guest{module: m, memory: &memory{pages: pages, limit: high}}
 	g.context = &callContext{Context: context.Background(), guest: g}
 	ctx := experimental.WithMemoryAllocator(context.Background(), g.memory)
 	// A name would make it the only instance; start functions run in a Call.

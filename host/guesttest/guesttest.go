@@ -57,6 +57,7 @@ func Run(t *testing.T, open Open) {
 		{"UndoSeveral", testUndoSeveral},
 		{"Grow", testGrow},
 		{"GrowUndone", testGrowUndone},
+		{"EmptyMemory", testEmptyMemory},
 		{"Patch", testPatch},
 		{"PatchShrinks", testPatchShrinks},
 		{"PatchRefuses", testPatchRefuses},

@@ -154,6 +154,28 @@ func testGrowUndone(t *testing.T, open Open) {
 	}
 }
 
+func testEmptyMemory(t *testing.T, open Open) {
+	r := start(t, open, "empty")
+	for pages := range 4 {
+		want := min(pages, 2) * wasmPage
+		if got := len(r.Memory()); got != want {
+			t.Errorf("memory has %d bytes after %d calls, want %d", got, pages, want)
+		}
+		r.must(r.call(wasmabi.ExportApply, nil))
+		r.Undo()
+		r.must(r.call(wasmabi.ExportApply, nil))
+		r.Commit()
+	}
+	if err := r.Patch(snapshot.Delta{}); err != nil || len(r.Memory()) != 0 {
+		t.Errorf("patched to nothing: %d bytes, %v", len(r.Memory()), err)
+	}
+	n := start(t, open, "none")
+	n.must(n.call(wasmabi.ExportApply, nil))
+	if listed := n.Commit(); len(listed) != 0 || len(n.Memory()) != 0 {
+		t.Errorf("memory of nothing has %d bytes, commit listed %d", len(n.Memory()), listed)
+	}
+}
+
 // delta is the whole of a state as a delta.
 func delta(s state) snapshot.Delta {
 	d := snapshot.Delta{Size: uint64(len(s.memory)), Globals: s.globals}
