@@ -263,3 +263,21 @@ func instance(b *testing.B, e *engine.Engine, wasm []byte) host.Guest {
 	g.Commit()
 	return g
 }
+
+// BenchmarkTrap measures an input that traps and is undone, which costs a
+// client nothing.
+func BenchmarkTrap(b *testing.B) {
+	e := newEngine(b, engine.Config{})
+	for name, input := range map[string][]byte{"unreachable": {3}, "exit": {17}, "grow": {7, 1, 0, 0, 0}} {
+		b.Run(name, func(b *testing.B) {
+			g := instance(b, e, guesttest.Module(b, "probe"))
+			call := host.Call{Export: wasmabi.ExportApply, Input: input, Gas: 1_000_000}
+			for b.Loop() {
+				if o := g.Call(call); o.Status != wasmabi.Trapped {
+					b.Fatal(o.Status)
+				}
+				g.Undo()
+			}
+		})
+	}
+}
