@@ -1,0 +1,31 @@
+package instrument
+
+// Limits on a module, so that reading, compiling and running it costs no more
+// than its size lets expect. Each admits the largest module seen from any
+// compiler with room to spare: Go programs with 100,000 data segments, nesting
+// of 1,419 and tables of branches with 3,014 labels.
+const (
+	maxTypes     = 10_000
+	maxImports   = 10_000
+	maxFuncs     = 100_000
+	maxGlobals   = 10_000
+	maxExports   = 10_000
+	maxSegments  = 100_000
+	maxElements  = 1_000_000 // of a segment
+	maxTable     = 1_000_000 // entries
+	maxParams    = 1_000
+	maxResults   = 1_000
+	maxLocals    = 50_000 // of a function, parameters included
+	maxBody      = 8 << 20
+	maxNesting   = 8_192
+	maxBrTable   = 65_536
+	maxNameBytes = 100_000
+)
+
+// MaxDepth bounds nested calls: the sum of the weights of the functions on the
+// stack. A function weighs 1 and 1 more for every 256 locals, so that the
+// stack stays far below the 50 MB that wazero's compiler gives it, and its
+// frames below the 2,000 that wazero's interpreter counts.
+const MaxDepth = 1_800
+
+const localsPerWeight = 256
