@@ -8,6 +8,7 @@ import (
 
 	"lockstep/host"
 	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
 )
 
 // steps are the functions that one Call runs, one after the other, as long as
@@ -76,7 +77,7 @@ func (g *guest) begin(c host.Call) {
 		g.outputLimit = wasmabi.MaxState
 	}
 	g.gas.Set(c.Gas)
-	g.stack.Set(0)
+	g.stack.Set(instrument.MaxDepth)
 }
 
 // end forgets the call; output and log belong to the caller now.
@@ -105,7 +106,7 @@ func (g *guest) outcome(err error) host.Outcome {
 	}
 	o.Gas = g.call.Gas - uint64(left)
 	if err != nil {
-		o.Status, o.Trap = wasmabi.Trapped, classify(err)
+		o.Status, o.Trap = wasmabi.Trapped, g.trap(err)
 		return o
 	}
 	o.Output, o.Code = g.output, api.DecodeU32(g.result[0])
@@ -113,4 +114,13 @@ func (g *guest) outcome(err error) host.Outcome {
 		o.Status = wasmabi.Rejected
 	}
 	return o
+}
+
+// trap tells the instrumentation's own trap from the guest's.
+func (g *guest) trap(err error) wasmabi.Trap {
+	trap := classify(err)
+	if trap == wasmabi.Unreachable && int32(api.DecodeU32(g.stack.Get())) < 0 {
+		return wasmabi.StackOverflow
+	}
+	return trap
 }

@@ -39,7 +39,10 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 	}
 	compiled, err := e.compile(instrumented.Wasm)
 	if err != nil {
-		return nil, err
+		if refusal := invalid(module); refusal != nil {
+			return nil, refusal
+		}
+		return nil, fmt.Errorf("compile module: %w", err)
 	}
 	instrumented.Wasm = nil
 	return &Module{engine: e, digest: host.ModuleDigest(module), info: instrumented, compiled: compiled}, nil
@@ -54,23 +57,17 @@ func (e *Engine) compile(wasm []byte) (wazero.CompiledModule, error) {
 		e.dropCache(err)
 		compiled, err = e.runtime.CompileModule(ctx, wasm)
 	}
-	if err == nil {
-		return compiled, nil
-	}
-	if refusal := invalid(wasm); refusal != nil {
-		return nil, refusal
-	}
-	return nil, fmt.Errorf("compile module: %w", err)
+	return compiled, err
 }
 
-// invalid tells whether a module that did not compile is itself at fault. The
-// interpreter hardly does more than validate, which no replica's machine has
-// an influence on; its words are not told, for they belong to wazero.
-func invalid(wasm []byte) error {
+// invalid tells whether a module whose instrumented form did not compile is
+// itself at fault. wazero's interpreter hardly does more than validate, on
+// every host alike; its words are not told, for they are not ours to keep.
+func invalid(module []byte) error {
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(features).WithDebugInfoEnabled(false))
 	defer func() { _ = r.Close(ctx) }()
-	if _, err := r.CompileModule(ctx, wasm); err != nil {
+	if _, err := r.CompileModule(ctx, module); err != nil {
 		return &instrument.Refusal{Reason: instrument.Invalid, Func: -1, Detail: "does not validate"}
 	}
 	return nil
