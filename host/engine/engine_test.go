@@ -1,11 +1,13 @@
 package engine_test
 
 import (
+	"strings"
 	"testing"
 
 	"lockstep/host"
 	"lockstep/host/engine"
 	"lockstep/host/guesttest"
+	"lockstep/snapshot/paging"
 )
 
 var kinds = []engine.Kind{engine.Compiler, engine.Interpreter}
@@ -46,10 +48,20 @@ func opener(t testing.TB, config engine.Config) guesttest.Open {
 	}
 }
 
-func TestGuest(t *testing.T) {
+// configs are all ways to run a guest: the engines, and the trackers of written
+// pages; one that a machine lacks falls back to another.
+func configs() map[string]engine.Config {
+	all := make(map[string]engine.Config)
 	for _, kind := range kinds {
-		t.Run(kind.String(), func(t *testing.T) {
-			guesttest.Run(t, opener(t, engine.Config{Kind: kind}))
-		})
+		for tracker := paging.Kind(0); !strings.HasPrefix(tracker.String(), "tracker "); tracker++ {
+			all[kind.String()+"/"+tracker.String()] = engine.Config{Kind: kind, Tracker: tracker, Workers: 2}
+		}
+	}
+	return all
+}
+
+func TestGuest(t *testing.T) {
+	for name, config := range configs() {
+		t.Run(name, func(t *testing.T) { guesttest.Run(t, opener(t, config)) })
 	}
 }

@@ -49,12 +49,16 @@ func kvCalls() []host.Call {
 // TestEnginesAgree runs a real Go program, with its scheduler and garbage
 // collector, on both engines.
 func TestEnginesAgree(t *testing.T) {
-	kinds := make(map[string]guesttest.Open)
-	for _, kind := range []engine.Kind{engine.Compiler, engine.Interpreter} {
-		kinds[kind.String()] = opener(t, engine.Config{Kind: kind, Workers: 2})
+	opens := make(map[string]guesttest.Open)
+	for _, name := range []string{"compiler/auto", "compiler/compare", "interpreter/auto"} {
+		config, ok := configs()[name]
+		if !ok {
+			t.Fatalf("no config %s", name)
+		}
+		opens[name] = opener(t, config)
 	}
 	counts := make(map[wasmabi.Status]int)
-	for _, o := range guesttest.Agree(t, kv.V2, kinds, kvCalls()) {
+	for _, o := range guesttest.Agree(t, kv.V2, opens, kvCalls()) {
 		counts[o.Status]++
 	}
 	for _, s := range []wasmabi.Status{wasmabi.OK, wasmabi.Rejected, wasmabi.OutOfGas} {

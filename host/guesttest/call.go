@@ -54,6 +54,19 @@ func testLifecycleOrder(t *testing.T, open Open) {
 	r.wantTrap("init after load", r.call(wasmabi.ExportInit, nil), wasmabi.Unreachable)
 }
 
+func testTrapInStart(t *testing.T, open Open) {
+	r := fresh(t, open, "trapstart")
+	before := r.state()
+	for _, export := range []string{wasmabi.ExportInit, wasmabi.ExportLoad} {
+		r.wantTrap(export, r.call(export, nil), wasmabi.Unreachable)
+		r.Undo()
+		r.wantState(export, before)
+	}
+	if o := r.call(wasmabi.ExportApply, nil); o.Code != 5 {
+		t.Errorf("apply sees %d, want the global's first value", o.Code)
+	}
+}
+
 func testMissingExport(t *testing.T, open Open) {
 	m := start(t, open, "minimal")
 	before := m.state()

@@ -41,6 +41,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"Lifecycle", testLifecycle},
 		{"LifecycleOrder", testLifecycleOrder},
+		{"TrapInStart", testTrapInStart},
 		{"MissingExport", testMissingExport},
 		{"Input", testInput},
 		{"Rejected", testRejected},
@@ -184,7 +185,7 @@ type state struct {
 }
 
 func (r rig) state() state {
-	return state{bytes.Clone(r.Memory()), r.Globals()}
+	return state{bytes.Clone(r.Memory()), slices.Clone(r.Globals())}
 }
 
 func (s state) equal(o state) bool {

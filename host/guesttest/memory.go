@@ -54,6 +54,7 @@ func testCommit(t *testing.T, open Open) {
 		input(doFill, 8192, 9, 3*4096), input(doGrow, 1), input(doStore, 3*wasmPage-4, 5), input(doGrow, 2),
 	} {
 		before := r.state()
+		clear(r.Globals()) // a copy
 		r.must(r.call(wasmabi.ExportApply, in))
 		if got := r.state(); !got.equal(before) {
 			t.Fatalf("command %d changed the committed state: %s", in[0], difference(got, before))
