@@ -114,13 +114,14 @@ func (m *Machine) Apply(e ordering.Entry) (*Transition, error) {
 	return t, nil
 }
 
-// maintain adds what falls due by the seq alone.
+// maintain adds what falls due after the entry: the last thing of all, so that
+// a checkpoint holds the entry's own receipts too.
 func (m *Machine) maintain(t *Transition) {
 	if !m.deployed {
 		return
 	}
 	due := func(every uint64) bool { return uint64(m.seq)%every == 0 }
-	if t.Checkpoint == nil && due(m.config.CheckpointEvery) {
+	if t.checkpoint || due(m.config.CheckpointEvery) {
 		t.Checkpoint = m.Checkpoint()
 	}
 	if t.Checkpoint != nil || due(m.config.AuditEvery) {

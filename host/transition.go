@@ -32,6 +32,9 @@ type Transition struct {
 
 	// Log is what the guest said to its operator.
 	Log []byte
+
+	// checkpoint asks for one once the entry has done all that it does.
+	checkpoint bool
 }
 
 // Reply is the outputs of an entry and whom they are for.
