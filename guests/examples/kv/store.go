@@ -68,7 +68,7 @@ func (s *Store) Load(r io.Reader) error {
 	last := ""
 	for {
 		key, err := readString(b, MaxKey)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			s.values = values
 			return nil
 		}
@@ -110,7 +110,7 @@ func readString(b *bufio.Reader, limit uint64) ([]byte, error) {
 }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
