@@ -11,6 +11,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
+	"lockstep/snapshot"
 	"lockstep/snapshot/transfer"
 	"lockstep/wasmabi"
 )
@@ -158,8 +159,7 @@ func (b blob) Blob(d audit.Digest) ([]byte, error) {
 	}
 	return b, nil
 }
-func (blob) Node(audit.Digest) ([]byte, error) { return nil, transfer.ErrNotHere }
-func (blob) Page(audit.Digest) ([]byte, error) { return nil, transfer.ErrNotHere }
+func (blob) Part(snapshot.Ref) ([]byte, error) { return nil, transfer.ErrNotHere }
 func (blob) Manifest(ordering.Epoch, ordering.Seq) ([]byte, error) {
 	return nil, transfer.ErrNotHere
 }

@@ -13,25 +13,21 @@ import (
 // and keeps a bounded number of open questions however large the memory is.
 //
 //	for !w.Done() {
-//		for _, q := range w.Nodes(128) { w.Give(q, fetch(q.Digest)) }
-//		for _, p := range w.Pages(128) { … fetch(p.Digest) … }
+//		for _, q := range w.Nodes(128) { w.Give(q, fetch(q)) }
+//		for _, q := range w.Pages(128) { … fetch(q) … }
 //	}
 type Walk struct {
 	local *TreeView
 	pages uint32 // in the memory that is wanted
-	open  []NodeRef
-	found []PageRef
+	open  []Ref
+	found []Ref
 }
 
-// NodeRef asks for a node of the wanted tree.
-type NodeRef struct {
-	Level  int // from 1 to Levels
-	Index  uint32
-	Digest audit.Digest
-}
-
-// PageRef asks for a page of the wanted memory.
-type PageRef struct {
+// Ref names a part of a state by its place and its digest: a node of the page
+// tree, or at level 0 a page.
+type Ref struct {
+	_      struct{} `cbor:",toarray"`
+	Level  uint8    // from 0 to Levels
 	Index  uint32
 	Digest audit.Digest
 }
@@ -44,7 +40,7 @@ var ErrWrongBytes = errors.New("bytes do not have the digest that was asked for"
 func NewWalk(local *TreeView, root audit.Digest, size uint64) *Walk {
 	w := &Walk{local: local, pages: uint32(size / PageSize)}
 	if size > 0 && local.Digest(Levels, 0) != root {
-		w.open = append(w.open, NodeRef{Levels, 0, root})
+		w.open = append(w.open, Ref{Level: Levels, Digest: root})
 	}
 	return w
 }
@@ -55,39 +51,35 @@ func (w *Walk) Done() bool { return len(w.open) == 0 && len(w.found) == 0 }
 // Nodes hands out at most limit nodes that are needed next. It hands out none
 // while pages wait to be taken. A node that could not be had is given back
 // with Again.
-func (w *Walk) Nodes(limit int) []NodeRef {
+func (w *Walk) Nodes(limit int) []Ref {
 	if len(w.found) > 0 {
 		return nil
 	}
 	// The last opened are the deepest: so the questions stay few.
 	n := min(limit, len(w.open))
-	refs := append([]NodeRef(nil), w.open[len(w.open)-n:]...)
+	refs := append([]Ref(nil), w.open[len(w.open)-n:]...)
 	w.open = w.open[:len(w.open)-n]
 	return refs
 }
 
 // Again puts back questions that were not answered.
-func (w *Walk) Again(refs ...NodeRef) { w.open = append(w.open, refs...) }
+func (w *Walk) Again(refs ...Ref) { w.open = append(w.open, refs...) }
 
 // Give answers a question. It returns ErrWrongBytes for a wrong answer, and
 // the question is then open still, for somebody else to answer.
-func (w *Walk) Give(q NodeRef, encoded []byte) error {
+func (w *Walk) Give(q Ref, encoded []byte) error {
 	if len(encoded) != NodeSize || NodeDigest(encoded) != q.Digest {
 		w.Again(q)
 		return fmt.Errorf("node %d of level %d: %w", q.Index, q.Level, ErrWrongBytes)
 	}
 	for i := range uint32(Fanout) {
-		var d audit.Digest
-		copy(d[:], encoded[int(i)*len(d):])
-		child := q.Index*Fanout + i
+		child := Child(q, encoded, i)
 		switch {
-		case d == w.local.Digest(q.Level-1, child):
-		case q.Level > 1:
-			if d != (audit.Digest{}) {
-				w.open = append(w.open, NodeRef{q.Level - 1, child, d})
-			}
-		case child < w.pages:
-			w.found = append(w.found, PageRef{child, d})
+		case child.Digest == w.local.Digest(int(child.Level), child.Index):
+		case child.Level == 0 && child.Index < w.pages:
+			w.found = append(w.found, child)
+		case child.Level > 0 && child.Digest != audit.Digest{}:
+			w.open = append(w.open, child)
 		}
 	}
 	return nil
@@ -95,7 +87,7 @@ func (w *Walk) Give(q NodeRef, encoded []byte) error {
 
 // Pages hands out at most limit pages that differ, ascending within what one
 // node told.
-func (w *Walk) Pages(limit int) []PageRef {
+func (w *Walk) Pages(limit int) []Ref {
 	n := min(limit, len(w.found))
 	refs := w.found[:n:n]
 	w.found = w.found[n:]
@@ -103,9 +95,16 @@ func (w *Walk) Pages(limit int) []PageRef {
 }
 
 // CheckPage returns ErrWrongBytes if a page does not have the digest.
-func CheckPage(q PageRef, page []byte) error {
+func CheckPage(q Ref, page []byte) error {
 	if len(page) != PageSize || PageDigest(page) != q.Digest {
 		return fmt.Errorf("page %d: %w", q.Index, ErrWrongBytes)
 	}
 	return nil
+}
+
+// Child names the child at a position, below Fanout, of an encoded node.
+func Child(parent Ref, encoded []byte, position uint32) Ref {
+	c := Ref{Level: parent.Level - 1, Index: parent.Index*Fanout + position}
+	copy(c.Digest[:], encoded[int(position)*len(c.Digest):])
+	return c
 }

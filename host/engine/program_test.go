@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/guests/sdk/go/lockstep"
 	"lockstep/host"
 	"lockstep/host/engine"
 	"lockstep/host/guesttest"
@@ -32,14 +33,15 @@ func buildProgram(t *testing.T) []byte {
 }
 
 // program is an instance of it that was brought up with a seed.
-func program(t *testing.T, open guesttest.Open, wasm []byte, seed byte) (do func(command string) host.Outcome) {
+func program(t *testing.T, open guesttest.Open, wasm []byte, seed byte) (call func(export, command string) host.Outcome) {
 	t.Helper()
 	g := open(t, wasm)
 	t.Cleanup(func() { _ = g.Close() })
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-	call := func(export, command string) host.Outcome {
+	call = func(export, command string) host.Outcome {
 		o := g.Call(host.Call{
-			Export: export, Input: []byte(command), Time: ordering.Time(at.UnixNano()), Random: [32]byte{seed}, Gas: 2_000_000_000,
+			Export: export, Input: []byte(command), Gas: 2_000_000_000,
+			Time: ordering.Time(at.UnixNano()), Seq: 1 << 40, Caller: [32]byte{0xca, 0x11}, Random: [32]byte{seed},
 		})
 		if o.Status != wasmabi.OK {
 			g.Undo()
@@ -50,7 +52,7 @@ func program(t *testing.T, open guesttest.Open, wasm []byte, seed byte) (do func
 	if o := call(wasmabi.ExportInit, ""); o.Status != wasmabi.OK {
 		t.Fatalf("init: %v, %v, %s", o.Status, o.Trap, o.Log)
 	}
-	return func(command string) host.Outcome { return call(wasmabi.ExportApply, command) }
+	return call
 }
 
 // TestProgram runs an ordinary Go program: its clock, randomness, goroutines,
@@ -58,7 +60,8 @@ func program(t *testing.T, open guesttest.Open, wasm []byte, seed byte) (do func
 // instance goes on.
 func TestProgram(t *testing.T) {
 	open, wasm := opener(t, engine.Config{Workers: 2}), buildProgram(t)
-	do := program(t, open, wasm, 1)
+	call := program(t, open, wasm, 1)
+	do := func(command string) host.Outcome { return call(wasmabi.ExportApply, command) }
 	applied := 0
 	for _, tc := range []struct {
 		command string
@@ -70,6 +73,8 @@ func TestProgram(t *testing.T) {
 		{"now", wasmabi.OK, 0, "2026-05-04T03:02:01Z 2026-05-04T03:02:01Z", ""},
 		{"sleep", wasmabi.OK, 0, "1h30m0s", ""},
 		{"now", wasmabi.OK, 0, "2026-05-04T04:32:01Z 2026-05-04T03:02:01Z", ""},
+		// The random bytes are the first that TestWASIRandom has for this key.
+		{"ambient", wasmabi.OK, 0, "1099511627776 ca11 cceb0ba525a3793f", ""},
 		{"goroutines", wasmabi.OK, 0, "1225", ""},
 		{"gc", wasmabi.OK, 0, "", ""},
 		{"recursion", wasmabi.OK, 0, "1000", ""},
@@ -101,10 +106,15 @@ func TestProgram(t *testing.T) {
 		t.Errorf("the program counts %s calls, want the %d that were ok and this", o.Output, applied)
 	}
 
+	for _, export := range []string{wasmabi.ExportQuery, wasmabi.ExportSave, wasmabi.ExportLoad} {
+		if o := call(export, ""); o.Status != wasmabi.Rejected || o.Code != lockstep.CodeUnsupported {
+			t.Errorf("%s of a machine without: %v, code %d", export, o.Status, o.Code)
+		}
+	}
 	// Go draws the order of maps and math/rand from what it got as it came up.
 	for _, command := range []string{"map", "rand"} {
 		first, same, other := program(t, open, wasm, 1), program(t, open, wasm, 1), program(t, open, wasm, 2)
-		a, b, c := first(command).Output, same(command).Output, other(command).Output
+		a, b, c := first(wasmabi.ExportApply, command).Output, same(wasmabi.ExportApply, command).Output, other(wasmabi.ExportApply, command).Output
 		if string(a) != string(b) || string(a) == string(c) {
 			t.Errorf("%s: one seed gave %x and %x, another %x", command, a, b, c)
 		}

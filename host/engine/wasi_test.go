@@ -19,11 +19,11 @@ import (
 // wasiRig calls WASI functions as a guest would.
 type wasiRig struct {
 	*guest
-	t     *testing.T
+	t     testing.TB
 	funcs map[string]hostFunc
 }
 
-func newWASIRig(t *testing.T) wasiRig {
+func newWASIRig(t testing.TB) wasiRig {
 	t.Helper()
 	e, err := New(Config{Kind: Interpreter})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
+	"lockstep/snapshot"
 	"lockstep/snapshot/transfer"
 	"lockstep/wasmabi"
 	"lockstep/wasmabi/instrument"
@@ -142,6 +143,7 @@ func (s source) Manifest(epoch ordering.Epoch, seq ordering.Seq) ([]byte, error)
 	return man.Encode(), nil
 }
 
-func (s source) Node(d audit.Digest) ([]byte, error) { return s.r.node.store.Node(d) }
-func (s source) Page(d audit.Digest) ([]byte, error) { return s.r.node.store.Page(d) }
+func (s source) Part(ref snapshot.Ref) ([]byte, error) {
+	return s.r.node.store.Part(string(s.r.name), ref)
+}
 func (s source) Blob(d audit.Digest) ([]byte, error) { return s.r.node.modules.get(d) }

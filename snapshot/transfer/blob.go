@@ -35,7 +35,7 @@ func Blob(ctx context.Context, conn *nats.Conn, subjects []string, digest audit.
 func blobFrom(ctx context.Context, conn *nats.Conn, subject string, digest audit.Digest, limit int) ([]byte, error) {
 	var blob []byte
 	for {
-		r, _, err := ask(ctx, conn, subject, request{Kind: kindBlob, Digests: []audit.Digest{digest}, Offset: uint64(len(blob))})
+		r, _, err := ask(ctx, conn, subject, request{Kind: kindBlob, Blob: digest, Offset: uint64(len(blob))})
 		if err != nil {
 			return nil, err
 		}

@@ -99,9 +99,9 @@ type fetcher struct {
 	mu     sync.Mutex
 	idle   *sync.Cond // work was given back, or has ended
 	walk   *snapshot.Walk
-	again  []snapshot.PageRef // pages that a donor did not give
-	busy   int                // workers with a question under way
-	donors int                // workers that are left
+	again  []snapshot.Ref // pages that a donor did not give
+	busy   int            // workers with a question under way
+	donors int            // workers that are left
 	stats  Stats
 	faults []error
 	err    error
@@ -109,8 +109,8 @@ type fetcher struct {
 
 // question is what one worker asks next: nodes or pages.
 type question struct {
-	nodes []snapshot.NodeRef
-	pages []snapshot.PageRef
+	nodes []snapshot.Ref
+	pages []snapshot.Ref
 }
 
 // next waits for a question; ok is false when there is nothing more to ask.
@@ -118,10 +118,10 @@ func (f *fetcher) next(ctx context.Context) (q question, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for ctx.Err() == nil && f.err == nil {
-		if n := min(len(f.again), maxDigests); n > 0 {
+		if n := min(len(f.again), maxRefs); n > 0 {
 			q.pages, f.again = f.again[:n:n], f.again[n:]
-		} else if q.pages = f.walk.Pages(maxDigests); len(q.pages) == 0 {
-			q.nodes = f.walk.Nodes(maxDigests)
+		} else if q.pages = f.walk.Pages(maxRefs); len(q.pages) == 0 {
+			q.nodes = f.walk.Nodes(maxRefs)
 		}
 		if len(q.pages)+len(q.nodes) > 0 {
 			f.busy++
@@ -166,12 +166,8 @@ func (f *fetcher) step(ctx context.Context, d Donor, q question) error {
 	return f.stepPages(ctx, d, q.pages)
 }
 
-func (f *fetcher) stepNodes(ctx context.Context, d Donor, nodes []snapshot.NodeRef) error {
-	digests := make([]audit.Digest, len(nodes))
-	for i, n := range nodes {
-		digests[i] = n.Digest
-	}
-	items, err := f.ask(ctx, d, kindNodes, digests)
+func (f *fetcher) stepNodes(ctx context.Context, d Donor, nodes []snapshot.Ref) error {
+	items, err := f.ask(ctx, d, nodes)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, n := range nodes {
@@ -186,23 +182,22 @@ func (f *fetcher) stepNodes(ctx context.Context, d Donor, nodes []snapshot.NodeR
 	return err
 }
 
-func (f *fetcher) stepPages(ctx context.Context, d Donor, refs []snapshot.PageRef) error {
-	var wanted []snapshot.PageRef
+func (f *fetcher) stepPages(ctx context.Context, d Donor, refs []snapshot.Ref) error {
+	var wanted []snapshot.Ref
 	var pages []snapshot.Page
-	var digests []audit.Digest
 	for _, p := range refs {
 		if p.Digest == snapshot.ZeroPage {
 			pages = append(pages, snapshot.Page{Index: p.Index, Data: zeroPage[:]})
 			continue
 		}
-		wanted, digests = append(wanted, p), append(digests, p.Digest)
+		wanted = append(wanted, p)
 	}
 	var items [][]byte
 	var err error
-	if len(digests) > 0 {
-		items, err = f.ask(ctx, d, kindPages, digests)
+	if len(wanted) > 0 {
+		items, err = f.ask(ctx, d, wanted)
 	}
-	var missing []snapshot.PageRef
+	var missing []snapshot.Ref
 	for i, p := range wanted {
 		if err == nil {
 			err = snapshot.CheckPage(p, items[i])
@@ -225,17 +220,17 @@ func (f *fetcher) stepPages(ctx context.Context, d Donor, refs []snapshot.PageRe
 
 var zeroPage [snapshot.PageSize]byte
 
-// ask asks for digests and returns as many items.
-func (f *fetcher) ask(ctx context.Context, d Donor, what kind, digests []audit.Digest) ([][]byte, error) {
-	r, wire, err := ask(ctx, f.conn, d.Subject, request{Kind: what, Digests: digests})
+// ask asks for parts and returns as many items.
+func (f *fetcher) ask(ctx context.Context, d Donor, parts []snapshot.Ref) ([][]byte, error) {
+	r, wire, err := ask(ctx, f.conn, d.Subject, request{Kind: kindParts, Parts: parts})
 	f.mu.Lock()
 	f.stats.Bytes += uint64(wire)
 	f.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Items) != len(digests) {
-		return nil, fmt.Errorf("reply has %d items, want %d", len(r.Items), len(digests))
+	if len(r.Items) != len(parts) {
+		return nil, fmt.Errorf("reply has %d items, want %d", len(r.Items), len(parts))
 	}
 	return r.Items, nil
 }

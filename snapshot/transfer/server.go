@@ -8,14 +8,14 @@ import (
 
 	"lockstep/audit"
 	"lockstep/ordering"
+	"lockstep/snapshot"
 )
 
 // Source is where a donor's content comes from. What it returns is not kept
 // or changed. ErrNotHere says that it does not have it.
 type Source interface {
 	Manifest(epoch ordering.Epoch, seq ordering.Seq) ([]byte, error)
-	Node(audit.Digest) ([]byte, error)
-	Page(audit.Digest) ([]byte, error)
+	Part(snapshot.Ref) ([]byte, error)
 	Blob(audit.Digest) ([]byte, error)
 }
 
@@ -43,8 +43,8 @@ func answer(data []byte, from Source) reply {
 	if err := requestFormat.Decode(data, &q); err != nil {
 		return reply{Error: err.Error()}
 	}
-	if len(q.Digests) > maxDigests {
-		return reply{Error: fmt.Sprintf("%d digests asked for at once, at most %d are answered", len(q.Digests), maxDigests)}
+	if len(q.Parts) > maxRefs {
+		return reply{Error: fmt.Sprintf("%d parts asked for at once, at most %d are answered", len(q.Parts), maxRefs)}
 	}
 	switch q.Kind {
 	case kindManifest:
@@ -53,21 +53,19 @@ func answer(data []byte, from Source) reply {
 			return reply{Error: err.Error()}
 		}
 		return reply{Items: [][]byte{item}}
-	case kindNodes:
-		return items(q.Digests, from.Node)
-	case kindPages:
-		return items(q.Digests, from.Page)
+	case kindParts:
+		return parts(q.Parts, from)
 	case kindBlob:
 		return blobPart(q, from)
 	}
 	return reply{Error: fmt.Sprintf("unknown kind of request %d", q.Kind)}
 }
 
-func items(digests []audit.Digest, get func(audit.Digest) ([]byte, error)) reply {
-	r := reply{Items: make([][]byte, len(digests))}
+func parts(refs []snapshot.Ref, from Source) reply {
+	r := reply{Items: make([][]byte, len(refs))}
 	size := 0
-	for i, d := range digests {
-		item, err := get(d)
+	for i, ref := range refs {
+		item, err := from.Part(ref)
 		if err != nil {
 			continue // told by an empty item
 		}
@@ -80,10 +78,7 @@ func items(digests []audit.Digest, get func(audit.Digest) ([]byte, error)) reply
 }
 
 func blobPart(q request, from Source) reply {
-	if len(q.Digests) != 1 {
-		return reply{Error: "one blob is asked for at a time"}
-	}
-	blob, err := from.Blob(q.Digests[0])
+	blob, err := from.Blob(q.Blob)
 	if err != nil {
 		return reply{Error: err.Error()}
 	}

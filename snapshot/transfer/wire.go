@@ -19,11 +19,12 @@ import (
 	"lockstep/audit"
 	"lockstep/audit/canonical"
 	"lockstep/ordering"
+	"lockstep/snapshot"
 )
 
 // Limits of one request and its reply.
 const (
-	maxDigests   = 128       // pages or nodes asked for at once
+	maxRefs      = 128       // pages or nodes asked for at once
 	replyBytes   = 512 << 10 // payload of a reply before compression
 	maxBlob      = 64 << 20
 	maxReplyWire = 1 << 20
@@ -34,21 +35,21 @@ type kind uint8
 
 const (
 	kindManifest kind = 1 // of the checkpoint at Epoch and Seq
-	kindNodes    kind = 2 // of a page tree, by digest
-	kindPages    kind = 3 // by digest
-	kindBlob     kind = 4 // bytes from Offset of the one blob with that digest
+	kindParts    kind = 2 // nodes of the page tree and pages, by place and digest
+	kindBlob     kind = 3 // bytes from Offset of the blob with a digest
 )
 
 type request struct {
-	_       struct{} `cbor:",toarray"`
-	Kind    kind
-	Epoch   ordering.Epoch
-	Seq     ordering.Seq
-	Digests []audit.Digest
-	Offset  uint64
+	_      struct{} `cbor:",toarray"`
+	Kind   kind
+	Epoch  ordering.Epoch
+	Seq    ordering.Seq
+	Parts  []snapshot.Ref
+	Blob   audit.Digest
+	Offset uint64
 }
 
-// reply answers a request: one item for each digest, in order; a missing one
+// reply answers a request: one item for each part, in order; a missing one
 // is empty. Error is set where there is nothing to give.
 type reply struct {
 	_     struct{} `cbor:",toarray"`

@@ -70,6 +70,11 @@ func (program) Apply(ctx *lockstep.Ctx, input []byte) ([]byte, error) {
 		return strconv.AppendInt(nil, int64(depth(1000)), 10), nil
 	case "total":
 		return strconv.AppendInt(nil, int64(total), 10), nil
+	case "ambient":
+		id := ctx.Caller()
+		random := make([]byte, 8)
+		ctx.Random(random)
+		return fmt.Appendf(nil, "%d %x %x", ctx.Seq(), id[:2], random), nil
 	case "environment":
 		_, err := os.ReadFile("/etc/passwd")
 		_, err2 := os.Stdin.Read(make([]byte, 1))

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"lockstep/audit"
+	"lockstep/snapshot"
+)
+
+// Expire drops a machine's checkpoints but the newest keep of them, and the
+// parts that none of those has.
+func (s *Store) Expire(machine string, keep int) (err error) {
+	list, err := s.List(machine)
+	if err != nil || len(list) <= keep {
+		return err
+	}
+	kept := list[len(list)-keep:]
+	batch := s.db.NewBatch()
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	for _, man := range list[:len(list)-keep] {
+		if err := batch.Delete(manifestKey(machine, man.Epoch, man.Seq), nil); err != nil {
+			return fmt.Errorf("expire checkpoint: %w", err)
+		}
+		var others []snapshot.Ref
+		for _, k := range kept {
+			others = append(others, snapshot.Ref{Level: snapshot.Levels, Digest: k.Pages})
+		}
+		e := expirer{s: s, machine: machine, batch: batch}
+		if err := e.drop(snapshot.Ref{Level: snapshot.Levels, Digest: man.Pages}, others); err != nil {
+			return fmt.Errorf("expire checkpoint at seq %d: %w", man.Seq, err)
+		}
+	}
+	// Not synced: what a crash brings back is dropped the next time.
+	return batch.Commit(pebble.NoSync)
+}
+
+type expirer struct {
+	s       *Store
+	machine string
+	batch   *pebble.Batch
+}
+
+// drop deletes a part and what is below it, except what one of the others has
+// in the same place.
+func (e *expirer) drop(p snapshot.Ref, others []snapshot.Ref) error {
+	if p.Digest == (audit.Digest{}) || p.Level == 0 && p.Digest == snapshot.ZeroPage {
+		return nil
+	}
+	for _, o := range others {
+		if o.Digest == p.Digest {
+			return nil
+		}
+	}
+	if p.Level > 0 {
+		if err := e.dropBelow(p, others); err != nil {
+			return err
+		}
+	}
+	return e.batch.Delete(partKey(e.machine, p), nil)
+}
+
+func (e *expirer) dropBelow(p snapshot.Ref, others []snapshot.Ref) error {
+	encoded, err := e.s.get(partKey(e.machine, p))
+	if errors.Is(err, ErrNotFound) {
+		return nil // an older checkpoint that shared it has dropped it already
+	}
+	if err != nil {
+		return err
+	}
+	var nodes [][]byte
+	for _, o := range others {
+		if o.Digest == (audit.Digest{}) {
+			continue
+		}
+		n, err := e.s.get(partKey(e.machine, o))
+		if err != nil {
+			return err
+		}
+		nodes = append(nodes, n)
+	}
+	below := make([]snapshot.Ref, len(nodes))
+	for i := range uint32(snapshot.Fanout) {
+		for j, n := range nodes {
+			below[j] = snapshot.Child(p, n, i)
+		}
+		if err := e.drop(snapshot.Child(p, encoded, i), below); err != nil {
+			return err
+		}
+	}
+	return nil
+}
