@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,5 +22,19 @@ func ConnOptions(name string) []nats.Option {
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.ReconnectJitter(50*time.Millisecond, 100*time.Millisecond),
 		nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(asyncError),
 	}
+}
+
+// asyncError logs what went wrong in the background, save headers that cannot be parsed:
+// any client may send these, as often as it likes.
+func asyncError(nc *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrBadHeaderMsg) {
+		return
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	slog.Warn("NATS connection", "name", nc.Opts.Name, "subject", subject, "error", err)
 }

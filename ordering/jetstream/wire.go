@@ -21,41 +21,82 @@ const (
 	hdrTimeStamp    = "Nats-Time-Stamp"
 	hdrLastSequence = "Nats-Last-Sequence"
 	hdrNumPending   = "Nats-Num-Pending"
+
+	// What the client library makes of the first line.
+	hdrStatus      = "Status"
+	hdrDescription = "Description"
 )
 
 // parseEntry reads an entry from a republished message or an answer to a direct
-// get. It answers false unless the header is exactly one that the server
-// writes over a message without a header: these keys, each once, and not a byte more. Whatever the
-// sender puts into a header makes it longer, or is seen.
+// get. It answers false unless parseHeader takes the header.
 func parseEntry(m *nats.Msg, ref Ref) (ordering.Entry, bool) {
-	var zero ordering.Entry
-	size := len("NATS/1.0\r\n") + len("\r\n")
-	for key, values := range m.Header {
+	seq, at, ok := parseHeader(m.Header, headerSize(m), ref)
+	if !ok || len(m.Data) > ordering.MaxEntry {
+		return ordering.Entry{}, false
+	}
+	return ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data}, true
+}
+
+// parseHeader reads position and time from a header of size bytes. It
+// answers false unless it is one that the server writes over a message without
+// a header: these keys, each once, and not a byte more. A sender's header comes before
+// what the server appends. So it makes a key appear twice, or adds one, or, if it
+// makes the parser stop before the server's part, leaves bytes over that
+// no spelling of a few short lines makes up for.
+func parseHeader(h nats.Header, size int, ref Ref) (seq ordering.Seq, at ordering.Time, ok bool) {
+	size -= len("NATS/1.0\r\n") + len("\r\n")
+	for key, values := range h {
 		switch key {
 		case hdrStream, hdrSubject, hdrSequence, hdrTimeStamp, hdrLastSequence, hdrNumPending:
 		default:
-			return zero, false
+			return 0, 0, false
 		}
 		if len(values) != 1 {
-			return zero, false
+			return 0, 0, false
 		}
-		size += len(key) + len(": ") + len(values[0]) + len("\r\n")
+		size -= len(key) + len(": ") + len(values[0]) + len("\r\n")
 	}
-	if size != m.Size()-len(m.Subject)-len(m.Reply)-len(m.Data) {
-		return zero, false // the parser stopped before the header's end
+	if size != 0 || h.Get(hdrStream) != ref.StreamName() || h.Get(hdrSubject) != ref.InputSubject() {
+		return 0, 0, false
 	}
-	if m.Header.Get(hdrStream) != ref.StreamName() || m.Header.Get(hdrSubject) != ref.InputSubject() {
-		return zero, false
+	n, err := strconv.ParseUint(h.Get(hdrSequence), 10, 64)
+	if err != nil || n == 0 {
+		return 0, 0, false
 	}
-	seq, err := strconv.ParseUint(m.Header.Get(hdrSequence), 10, 64)
-	if err != nil || seq == 0 || len(m.Data) > ordering.MaxEntry {
-		return zero, false
-	}
-	at, err := time.Parse(time.RFC3339Nano, m.Header.Get(hdrTimeStamp))
+	t, err := time.Parse(time.RFC3339Nano, h.Get(hdrTimeStamp))
 	if err != nil {
-		return zero, false
+		return 0, 0, false
 	}
-	return ordering.Entry{Epoch: ref.Epoch, Seq: ordering.Seq(seq), Time: ordering.Time(at.UnixNano()), Data: m.Data}, true
+	return ordering.Seq(n), ordering.Time(t.UnixNano()), true
+}
+
+// headerSize is the size of the header on the wire.
+func headerSize(m *nats.Msg) int { return m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data) }
+
+// isStatus says whether a header of size bytes is the server's word that a batch has
+// ended, or that there is nothing. As in parseHeader, a sender's header
+// cannot be that long: the server's part would have to be in it.
+func isStatus(h nats.Header, size int) bool {
+	if h.Get(hdrStatus) == "" {
+		return false
+	}
+	size -= len("NATS/1.0 ") + len("\r\n") + len("\r\n")
+	for key, values := range h {
+		if len(values) != 1 {
+			return false
+		}
+		switch key {
+		case hdrStatus:
+			size -= len(values[0])
+		case hdrDescription:
+			size -= len(" ") + len(values[0])
+		case hdrNumPending, hdrLastSequence:
+			size -= len(key) + len(": ") + len(values[0]) + len("\r\n")
+		default:
+			return false
+		}
+	}
+	return size == 0
 }
 
 // getBatch asks any server for up to n entries from position from on. It returns
@@ -88,8 +129,7 @@ func (l *Log) getBatch(ctx context.Context, from ordering.Seq, n int) (got []ord
 		if err != nil {
 			return got, refused, fmt.Errorf("read batch: %w", err)
 		}
-		// A sender may forge a status, but then the server adds a sequence.
-		if m.Header.Get("Status") != "" && len(m.Header[hdrSequence]) == 0 {
+		if isStatus(m.Header, headerSize(m)) {
 			return got, refused, nil
 		}
 		if e, ok := parseEntry(m, l.ref); ok && e.Seq >= from && (len(got) == 0 || e.Seq > got[len(got)-1].Seq) {

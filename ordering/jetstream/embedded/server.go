@@ -48,7 +48,7 @@ type Options struct {
 	// not above: accounts, permissions, TLS. The fields above win.
 	Config string
 
-	Logger *slog.Logger // nil means none
+	Logger *slog.Logger `json:"-"` // nil means none
 }
 
 // Server is a nats-server in this process.

@@ -37,13 +37,27 @@ func Start(t testing.TB, n int) *Cluster { return StartWith(t, n, embedded.Optio
 // StartWith is Start with more options; names, places and addresses are set.
 func StartWith(t testing.TB, n int, base embedded.Options) *Cluster {
 	t.Helper()
-	dir := t.TempDir()
-	var routes []string
-	if n > 1 {
-		routes = freeAddrs(t, n)
+	c := &Cluster{servers: make([]*embedded.Server, n)}
+	c.options, c.urls = options(t, n, base)
+	t.Cleanup(func() {
+		for i := range c.servers {
+			c.Stop(i)
+		}
+	})
+	for i := range n {
+		c.start(t, i)
 	}
-	c := &Cluster{servers: make([]*embedded.Server, n), urls: make([]string, n)}
-	for i, addr := range freeAddrs(t, n) {
+	c.WaitReady(t)
+	return c
+}
+
+// options are those of the n servers of a cluster, and where they take clients.
+func options(t testing.TB, n int, base embedded.Options) (all []embedded.Options, urls []string) {
+	t.Helper()
+	dir := t.TempDir()
+	addrs := freeAddrs(t, 2*n)
+	clients, routes := addrs[:n], addrs[n:]
+	for i, addr := range clients {
 		o := base
 		o.Name = fmt.Sprintf("n%d", i)
 		o.Dir = filepath.Join(dir, o.Name)
@@ -57,19 +71,10 @@ func StartWith(t testing.TB, n int, base embedded.Options) *Cluster {
 		if o.MaxStore == 0 {
 			o.MaxStore = 64 << 30 // a bound on reservations, not what is used
 		}
-		c.options = append(c.options, o)
-		c.urls[i] = "nats://" + addr
+		all = append(all, o)
+		urls = append(urls, "nats://"+addr)
 	}
-	t.Cleanup(func() {
-		for i := range c.servers {
-			c.Stop(i)
-		}
-	})
-	for i := range n {
-		c.start(t, i)
-	}
-	c.WaitReady(t)
-	return c
+	return all, urls
 }
 
 // freeAddrs finds n ports that are free at this moment.
