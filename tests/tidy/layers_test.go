@@ -38,7 +38,7 @@ var layers = []layer{
 	{"host/node", []string{"audit/...", "host", "host/engine", "ordering", "ordering/jetstream", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
 	{"host/local", []string{"audit/...", "host", "host/engine", "host/node", "ordering/...", "snapshot/...", "wasmabi/..."}, "a cluster in one process is nodes and servers; clients and commands are above it"},
 
-	{"client", []string{"audit/...", "host", "ordering", "ordering/jetstream", "snapshot/transfer", "wasmabi"}, "a client counts votes; it runs no machine and no node"},
+	{"client", []string{"audit/...", "host", "ordering", "ordering/jetstream", "snapshot", "snapshot/transfer", "wasmabi"}, "a client counts votes; it runs no machine and no node"},
 	{"guests", nil, "a guest and its SDK know the contract as any other language does, by the words of wasmabi and not by import"},
 	{"cmd", []string{"*"}, ""},
 	{"tests", []string{"*"}, ""},
