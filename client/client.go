@@ -50,6 +50,9 @@ const (
 	DefaultWindow = 4
 )
 
+// connectTimeout bounds Connect where its context does not.
+const connectTimeout = 10 * time.Second
+
 // Client is one session with one machine. It is safe for concurrent use.
 type Client struct {
 	opts    Options
@@ -101,6 +104,8 @@ func Connect(ctx context.Context, opts Options) (*Client, error) {
 }
 
 func (c *Client) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	if c.conn == nil {
 		conn, err := nats.Connect(strings.Join(c.opts.URLs, ","), jetstream.ConnOptions("lockstep client of "+c.opts.Machine)...)
 		if err != nil {

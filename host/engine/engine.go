@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -88,6 +89,8 @@ type Engine struct {
 	config  Config
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache // nil for none
+
+	compiling sync.Mutex // one module at a time: nothing else takes as much memory
 }
 
 // New returns an engine. It fails where the kind cannot run on this machine or

@@ -88,6 +88,10 @@ func (g *guest) restoreGlobals() {
 // Memory implements host.Guest.
 func (g *guest) Memory() []byte { return g.memory.pages.Committed() }
 
+// Live is the working memory, to inject and to find faults. It is valid until
+// the next call.
+func (g *guest) Live() []byte { return g.memory.pages.Live() }
+
 // Globals implements host.Guest. The WASI clock follows the module's globals.
 func (g *guest) Globals() []uint64 { return slices.Clone(g.committed) }
 

@@ -51,6 +51,8 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 // compile has wazero validate and compile. It tries again without what the
 // cache holds where that is damaged, or could not be written.
 func (e *Engine) compile(wasm []byte) (wazero.CompiledModule, error) {
+	e.compiling.Lock()
+	defer e.compiling.Unlock()
 	ctx := e.compileContext()
 	compiled, err := e.runtime.CompileModule(ctx, wasm)
 	if err != nil && e.cache != nil {

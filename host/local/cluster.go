@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -30,9 +31,11 @@ import (
 
 // Options of a cluster. Dir is required.
 type Options struct {
-	Nodes   int    // that found the cluster; 0 is 3
-	Dir     string // one folder for each node
-	Engines []engine.Config
+	Nodes int    // that found the cluster; 0 is 3
+	Dir   string // one folder for each node
+	// Engines run the guests of the nodes in order; the caller closes them after
+	// the cluster. Nodes without one share one that compiles.
+	Engines []*engine.Engine
 	Logger  *slog.Logger
 	OnEvent func(node.Event)
 }
@@ -43,9 +46,10 @@ const maxStore = 8 << 30
 
 // Cluster is the nodes of one process, numbered from 0.
 type Cluster struct {
-	opts  Options
-	mu    sync.Mutex
-	peers []*peer
+	opts   Options
+	shared *engine.Engine
+	mu     sync.Mutex
+	peers  []*peer
 }
 
 // peer is one node with its server. Both are nil while it is down.
@@ -74,7 +78,11 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context) error {
+func (c *Cluster) start(ctx context.Context) (err error) {
+	config := engine.Config{CacheDir: filepath.Join(c.opts.Dir, "compiled"), Workers: runtime.GOMAXPROCS(0)}
+	if c.shared, err = engine.New(config); err != nil {
+		return fmt.Errorf("start engine: %w", err)
+	}
 	for range c.opts.Nodes {
 		if err := c.addPeer(true); err != nil {
 			return err
@@ -194,11 +202,11 @@ func (c *Cluster) startNode(ctx context.Context, i int) error {
 	return nil
 }
 
-func (c *Cluster) engine(i int) engine.Config {
+func (c *Cluster) engine(i int) *engine.Engine {
 	if i < len(c.opts.Engines) {
 		return c.opts.Engines[i]
 	}
-	return engine.Config{}
+	return c.shared
 }
 
 // Add starts one more node, which joins the others' cluster, and returns its
@@ -347,6 +355,9 @@ func (c *Cluster) Close() error {
 		for _, l := range p.out {
 			l.close()
 		}
+	}
+	if c.shared != nil {
+		errs = append(errs, c.shared.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"lockstep/audit"
@@ -20,6 +21,7 @@ import (
 type modules struct {
 	dir    string
 	engine *engine.Engine
+	own    bool // the engine is to be closed
 
 	mu       sync.Mutex
 	compiled map[moduleKey]*engine.Module
@@ -36,18 +38,19 @@ type MissingModuleError struct{ Module audit.Digest }
 
 func (e *MissingModuleError) Error() string { return fmt.Sprintf("module %v is not here", e.Module) }
 
-func openModules(dir string, config engine.Config) (*modules, error) {
+func openModules(dir string, shared *engine.Engine) (*modules, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make module directory: %w", err)
 	}
-	if config.CacheDir == "" {
-		config.CacheDir = filepath.Join(dir, "compiled")
+	m := &modules{dir: dir, engine: shared, compiled: make(map[moduleKey]*engine.Module)}
+	if shared == nil {
+		e, err := engine.New(engine.Config{CacheDir: filepath.Join(dir, "compiled"), Workers: runtime.GOMAXPROCS(0)})
+		if err != nil {
+			return nil, fmt.Errorf("start engine: %w", err)
+		}
+		m.engine, m.own = e, true
 	}
-	e, err := engine.New(config)
-	if err != nil {
-		return nil, fmt.Errorf("start engine: %w", err)
-	}
-	return &modules{dir: dir, engine: e, compiled: make(map[moduleKey]*engine.Module)}, nil
+	return m, nil
 }
 
 func (m *modules) path(module audit.Digest) string {
@@ -114,4 +117,9 @@ func (m *modules) load(module audit.Digest, config host.Config) (host.Guest, err
 	return c.Instantiate()
 }
 
-func (m *modules) close() error { return m.engine.Close() }
+func (m *modules) close() error {
+	if !m.own {
+		return nil
+	}
+	return m.engine.Close()
+}

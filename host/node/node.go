@@ -31,10 +31,12 @@ import (
 
 // Options of a node. Name, Dir and Conn are required.
 type Options struct {
-	Name   audit.ReplicaID // of the node and of all its replicas; unique in the cluster, and for ever
-	Dir    string          // all that the node keeps on disk
-	Conn   *nats.Conn      // to the node's own NATS server; the caller closes it after the node
-	Engine engine.Config   // which wazero engine runs the guests; MaxMemory is each machine's own
+	Name audit.ReplicaID // of the node and of all its replicas; unique in the cluster, and for ever
+	Dir  string          // all that the node keeps on disk
+	Conn *nats.Conn      // to the node's own NATS server; the caller closes it after the node
+	// Engine runs the guests; nodes of one process may share one. Nil: the node
+	// has a compiling one of its own, with a cache in Dir.
+	Engine *engine.Engine
 	// Keep is the number of checkpoints kept of each machine; 0 is DefaultKeep.
 	Keep    int
 	Logger  *slog.Logger // nil: none

@@ -115,7 +115,7 @@ func (r *run) checkpoint(ctx context.Context, s *Step) error {
 	var after ordering.State
 	if err := await(ctx, "the log to be cut", func() bool {
 		after, err = r.log(ctx)
-		return err == nil && after.First > out.Seq
+		return err == nil && after.First >= out.Seq // the newest entry always stays
 	}); err != nil {
 		return err
 	}
