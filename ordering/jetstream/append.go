@@ -221,6 +221,7 @@ func (e *apiError) Error() string { return fmt.Sprintf("%s (%d)", e.Description,
 // JetStream's error codes that stand for something here.
 const (
 	codeAccountResources = 10002
+	codeNoPeers          = 10005
 	codeResources        = 10023
 	codeNoMessage        = 10037
 	codeStorage          = 10047

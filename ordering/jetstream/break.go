@@ -36,7 +36,9 @@ func (l *Log) suspectBreak(from ordering.Seq, reason string) error {
 // identify says whether a stream is the one that was opened.
 func (l *Log) identify(in *info) *ordering.BreakError {
 	if id := in.Config.Metadata[metaID]; id != l.id {
-		return &ordering.BreakError{Epoch: l.ref.Epoch, Seq: ordering.Seq(in.State.FirstSeq),
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return &ordering.BreakError{Epoch: l.ref.Epoch, Seq: l.anchor.seq + 1,
 			Reason: fmt.Sprintf("the stream was created anew: its identity is %.40q, was %q", id, l.id)}
 	}
 	return nil

@@ -3,6 +3,7 @@ package jetstream_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,13 +39,21 @@ func create(t testing.TB, c *jetstreamtest.Cluster, cfg jetstream.Config) {
 // open opens the log by a connection of its own to server i.
 func open(t testing.TB, c *jetstreamtest.Cluster, i int, ref jetstream.Ref) *jetstream.Log {
 	t.Helper()
-	l, err := jetstream.Open(within(t, time.Minute), c.Connect(t, i), ref,
-		jetstream.Options{ConfirmBreak: embedded.ConfirmBreak})
+	o := jetstream.Options{ConfirmBreak: embedded.ConfirmBreak}
+	if c.Len() == 1 {
+		o.ConfirmBreak = 300 * time.Millisecond // there is no other leader
+	}
+	l, err := jetstream.Open(within(t, time.Minute), c.Connect(t, i), ref, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	return l
+}
+
+func TestMain(m *testing.M) {
+	jetstreamtest.Main()
+	os.Exit(m.Run())
 }
 
 func TestConformance(t *testing.T) {

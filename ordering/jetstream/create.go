@@ -56,6 +56,9 @@ func (c Config) Validate() error {
 // is, and several nodes may create the same log at once; one with other settings
 // is an error that says which.
 //
+// A cluster that has just been started may not know all its servers yet: Create waits for
+// some seconds until there are enough.
+//
 // Create is for founding a log. A log that was there and is not found is not to be
 // made again: that would be a new log under its name.
 func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err error) {
@@ -68,7 +71,7 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 	}
 	want := cfg.stream()
 	want.Metadata[metaID] = rand.Text()
-	s, err := js.CreateStream(ctx, want)
+	s, err := createStream(ctx, js, want)
 	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
 		s, err = js.Stream(ctx, cfg.StreamName())
 	}
@@ -80,6 +83,27 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 		return "", fmt.Errorf("create log %s: stream %s exists with other settings: %s", cfg.Ref, want.Name, diff)
 	}
 	return got.Metadata[metaID], nil
+}
+
+// How long Create waits for servers, and how often it looks.
+const (
+	placementWait  = 10 * time.Second
+	placementPause = 100 * time.Millisecond
+)
+
+func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) (njs.Stream, error) {
+	for deadline := time.Now().Add(placementWait); ; {
+		s, err := js.CreateStream(ctx, want)
+		var apiErr *njs.APIError
+		if !errors.As(err, &apiErr) || apiErr.ErrorCode != codeNoPeers || time.Now().After(deadline) {
+			return s, err
+		}
+		select {
+		case <-time.After(placementPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // Delete removes a log with all its entries. It is for epochs that are over.

@@ -28,8 +28,8 @@ var lostQuorumCheck time.Duration
 // heartbeat, so the shorter must bear a follower's slowest fsync and a few lost
 // heartbeats, and the longer bounds the time without a leader.
 const (
-	electionMin = 1000 * time.Millisecond
-	electionMax = 2500 * time.Millisecond
+	electionMin = 800 * time.Millisecond
+	electionMax = 2000 * time.Millisecond
 	heartbeat   = 200 * time.Millisecond
 	lostQuorum  = 2500 * time.Millisecond
 )
