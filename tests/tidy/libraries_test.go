@@ -109,6 +109,7 @@ func TestModuleFileIsTidy(t *testing.T) {
 	c := exec.Command("go", "mod", "tidy", "-diff")
 	c.Dir = root
 	if out, err := c.CombinedOutput(); err != nil {
-		t.Errorf("go mod tidy would change go.mod or go.sum: %v\n%s", err, out)
+		lines := strings.SplitAfterN(string(out), "\n", 20)
+		t.Errorf("go mod tidy would change go.mod or go.sum: %v\n%s", err, strings.Join(lines[:min(len(lines), 19)], ""))
 	}
 }
