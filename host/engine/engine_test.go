@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -9,6 +11,20 @@ import (
 	"lockstep/host/guesttest"
 	"lockstep/snapshot/paging"
 )
+
+// codeDir keeps compiled code between the tests of one run.
+var codeDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if codeDir, err = os.MkdirTemp("", "engine-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(codeDir)
+	os.Exit(code)
+}
 
 var kinds = []engine.Kind{engine.Compiler, engine.Interpreter}
 
@@ -28,6 +44,7 @@ func newEngine(t testing.TB, config engine.Config) *engine.Engine {
 
 // opener gives instances of one engine. Each module is compiled once.
 func opener(t testing.TB, config engine.Config) guesttest.Open {
+	config.CacheDir, config.Workers = codeDir, 2
 	e := newEngine(t, config)
 	compiled := make(map[string]*engine.Module)
 	return func(t testing.TB, wasm []byte) host.Guest {
@@ -54,7 +71,7 @@ func configs() map[string]engine.Config {
 	all := make(map[string]engine.Config)
 	for _, kind := range kinds {
 		for tracker := paging.Kind(0); !strings.HasPrefix(tracker.String(), "tracker "); tracker++ {
-			all[kind.String()+"/"+tracker.String()] = engine.Config{Kind: kind, Tracker: tracker, Workers: 2}
+			all[kind.String()+"/"+tracker.String()] = engine.Config{Kind: kind, Tracker: tracker}
 		}
 	}
 	return all

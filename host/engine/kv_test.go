@@ -73,14 +73,13 @@ func TestEnginesAgree(t *testing.T) {
 
 // TestUpgrade carries the state from one build to another and back.
 func TestUpgrade(t *testing.T) {
-	open := opener(t, engine.Config{Workers: 2})
+	open := opener(t, engine.Config{})
 	run := func(g host.Guest, export string, input []byte) []byte {
 		t.Helper()
 		o := g.Call(kvCall(1, export, input))
 		if o.Status != wasmabi.OK {
 			t.Fatalf("%s: %v, %v, %s%s", export, o.Status, o.Trap, o.Output, o.Log)
 		}
-		g.Commit()
 		return o.Output
 	}
 	v1, v2, back, spare := open(t, kv.V1), open(t, kv.V2), open(t, kv.V1), open(t, kv.V1)
@@ -91,6 +90,7 @@ func TestUpgrade(t *testing.T) {
 	for i := range 5000 {
 		run(v1, wasmabi.ExportApply, kv.Put(fmt.Sprint("key ", i), bytes.Repeat([]byte{byte(i)}, 128)))
 	}
+	v1.Commit()
 	if o := v1.Call(kvCall(1, wasmabi.ExportApply, kv.Add("n", 1))); o.Status != wasmabi.Rejected || o.Code != kv.CodeUnknown {
 		t.Errorf("v1 adds: %v, code %d", o.Status, o.Code)
 	}

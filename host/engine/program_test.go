@@ -60,7 +60,7 @@ func program(t *testing.T, open guesttest.Open, wasm []byte, seed byte) (call fu
 // garbage collector and output are the machine's, and however it dies, the
 // instance goes on.
 func TestProgram(t *testing.T) {
-	open, wasm := opener(t, engine.Config{Workers: 2}), buildProgram(t)
+	open, wasm := opener(t, engine.Config{}), buildProgram(t)
 	call := program(t, open, wasm, 1)
 	do := func(command string) host.Outcome { return call(wasmabi.ExportApply, command) }
 	applied := 0
