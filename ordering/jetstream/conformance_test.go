@@ -2,11 +2,14 @@ package jetstream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
@@ -33,6 +36,32 @@ func create(t testing.TB, c *jetstreamtest.Cluster, cfg jetstream.Config) {
 	t.Helper()
 	if _, err := jetstream.Create(within(t, time.Minute), c.ConnectAny(t), cfg); err != nil {
 		t.Fatal(err)
+	}
+	for i := range c.Len() {
+		if c.Server(i) != nil {
+			awaitLeader(t, c.Connect(t, i), cfg.Ref)
+		}
+	}
+}
+
+// awaitLeader waits until entries that nc publishes reach the log's leader, of which a server
+// learns some time after the log was created. What it sends is refused.
+func awaitLeader(t testing.TB, nc *nats.Conn, ref jetstream.Ref) {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	probe := nats.NewMsg(ref.InputSubject())
+	probe.Header.Set("Nats-Expected-Stream", "none")
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for {
+		_, err := nc.RequestMsgWithContext(ctx, probe)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, nats.ErrNoResponders) {
+			t.Fatal(err)
+		}
+		<-pause.C
 	}
 }
 

@@ -148,7 +148,7 @@ func (s *Server) WaitReady(ctx context.Context) error {
 		case <-s.log.fatal:
 			return fmt.Errorf("start nats-server %s: %w", s.name, s.log.err)
 		case <-ctx.Done():
-			return fmt.Errorf("wait for nats-server %s: %w: %w", s.name, context.Cause(ctx), s.Health())
+			return fmt.Errorf("wait for nats-server %s: %w", s.name, errors.Join(context.Cause(ctx), s.Health()))
 		}
 	}
 }

@@ -38,11 +38,13 @@ const (
 // a leader that was cut off has given up well before.
 const ConfirmBreak = 2 * lostQuorum
 
-var raftTimers = []struct {
+type raftTimer struct {
 	name         string
 	at           *time.Duration
 	stock, value time.Duration
-}{
+}
+
+var raftTimers = []raftTimer{
 	{"minElectionTimeout", &minElectionTimeout, 4 * time.Second, electionMin},
 	{"maxElectionTimeout", &maxElectionTimeout, 9 * time.Second, electionMax},
 	{"hbInterval", &hbInterval, time.Second, heartbeat},
@@ -51,17 +53,20 @@ var raftTimers = []struct {
 }
 
 // setTimers sets the timers before the first server of this process reads them.
+var setTimers = sync.OnceValue(func() error { return set(raftTimers) })
+
+// set sets all timers or none.
 //
 // A name that nats-server no longer has would still link, to a variable that nobody
 // reads and that is 0. So the value found must be nats-server's own.
-var setTimers = sync.OnceValue(func() error {
-	for _, t := range raftTimers {
+func set(timers []raftTimer) error {
+	for _, t := range timers {
 		if *t.at != t.stock {
 			return fmt.Errorf("raft timer %s of nats-server is %v, want %v: this version was not checked", t.name, *t.at, t.stock)
 		}
 	}
-	for _, t := range raftTimers {
+	for _, t := range timers {
 		*t.at = t.value
 	}
 	return nil
-})
+}
