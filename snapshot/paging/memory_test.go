@@ -1,0 +1,239 @@
+package paging
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+)
+
+const testMax = 64 * PageSize
+
+// kinds are the trackers that work here. Compare always does.
+func kinds(t testing.TB) []Kind {
+	t.Helper()
+	list := []Kind{Compare}
+	if m, err := New(Config{MaxBytes: testMax, Tracker: Userfaultfd}); err == nil {
+		list = append(list, Userfaultfd)
+		_ = m.Close()
+	} else {
+		t.Logf("no userfaultfd here: %v", err)
+	}
+	return list
+}
+
+func open(t testing.TB, kind Kind, size uint64) *Memory {
+	t.Helper()
+	m, err := New(Config{MaxBytes: size, Tracker: kind})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// model is what a memory must be, in the plainest way.
+type model struct{ live, committed []byte }
+
+func (o *model) resize(b []byte, size int) []byte {
+	if size <= len(b) {
+		return b[:size:size]
+	}
+	return append(b[:len(b):len(b)], make([]byte, size-len(b))...)
+}
+
+// run drives a memory and its model by the bytes of a program.
+func run(t *testing.T, kind Kind, program []byte) {
+	m, o := open(t, kind, testMax), &model{}
+	base := &m.live[0]
+	next := func() int {
+		if len(program) == 0 {
+			return 0
+		}
+		b := program[0]
+		program = program[1:]
+		return int(b)
+	}
+	for step := 0; len(program) > 0; step++ {
+		switch op := next() % 8; op {
+		case 0, 1, 2: // write
+			if len(o.live) > 0 {
+				at := (next()*251 + next()*13) % len(o.live)
+				v := byte(next())
+				m.Live()[at], o.live[at] = v, v
+			}
+		case 3: // grow
+			size := min(len(o.live)+next()%5*PageSize, testMax)
+			if m.Grow(uint64(size)) == nil && size > 0 {
+				t.Fatalf("step %d: grow to %d refused", step, size)
+			}
+			o.live = o.resize(o.live, size)
+		case 4:
+			checkDirty(t, m.Commit(), o)
+			o.committed = bytes.Clone(o.live)
+		case 5:
+			m.Undo()
+			o.live = bytes.Clone(o.committed)
+		case 6: // patch: only ever with nothing uncommitted
+			m.Undo()
+			o.live = bytes.Clone(o.committed)
+			size := next() % 64 * PageSize
+			m.Resize(uint64(size))
+			o.live, o.committed = o.resize(o.live, size), o.resize(o.committed, size)
+		case 7:
+			m.Undo()
+			o.live = bytes.Clone(o.committed)
+			if n := len(o.live) / PageSize; n > 0 {
+				i := next() % n
+				data := bytes.Repeat([]byte{byte(next())}, PageSize)
+				m.Write(uint32(i), data)
+				copy(o.live[i*PageSize:], data)
+				copy(o.committed[i*PageSize:], data)
+			}
+		}
+		if !bytes.Equal(m.Live(), o.live) || !bytes.Equal(m.Committed(), o.committed) {
+			t.Fatalf("step %d: memory is not the model's", step)
+		}
+	}
+	if &m.live[0] != base {
+		t.Error("the base moved")
+	}
+	for i, b := range m.live[m.size:] {
+		if b != 0 {
+			t.Fatalf("byte %d past the end is %d", i, b)
+		}
+	}
+}
+
+// checkDirty checks that every page that changed is listed, in order, and none
+// that does not exist.
+func checkDirty(t *testing.T, dirty []uint32, o *model) {
+	t.Helper()
+	listed := make(map[uint32]bool)
+	for k, i := range dirty {
+		listed[i] = true
+		if k > 0 && dirty[k-1] >= i || int(i) >= len(o.live)/PageSize {
+			t.Fatalf("dirty pages %v of %d are not ascending", dirty, len(o.live)/PageSize)
+		}
+	}
+	for i := 0; i < len(o.live)/PageSize; i++ {
+		was := []byte(nil)
+		if (i+1)*PageSize <= len(o.committed) {
+			was = o.committed[i*PageSize:][:PageSize]
+		}
+		if !bytes.Equal(was, o.live[i*PageSize:][:PageSize]) && !listed[uint32(i)] {
+			t.Fatalf("page %d changed and is not listed", i)
+		}
+	}
+}
+
+func TestMemoryIsTheModel(t *testing.T) {
+	for _, kind := range kinds(t) {
+		t.Run(kind.String(), func(t *testing.T) {
+			for seed := range uint64(12) {
+				r := rand.New(rand.NewPCG(seed, 1))
+				program := make([]byte, 2000)
+				for i := range program {
+					program[i] = byte(r.Uint32())
+				}
+				run(t, kind, program)
+			}
+		})
+	}
+}
+
+func FuzzMemory(f *testing.F) {
+	f.Add([]byte{3, 4, 0, 1, 2, 3, 4, 0, 9, 9, 9, 5, 6, 1, 7, 0, 1, 4})
+	list := kinds(f)
+	f.Fuzz(func(t *testing.T, program []byte) {
+		for _, kind := range list {
+			run(t, kind, program)
+		}
+	})
+}
+
+// A commit with nothing written lists nothing, however large the memory.
+func TestCleanCommit(t *testing.T) {
+	for _, kind := range kinds(t) {
+		m := open(t, kind, testMax)
+		m.Grow(testMax)
+		m.Commit()
+		m.Live()[5*PageSize+7] = 1
+		if got := fmt.Sprint(m.Commit()); got != "[5]" {
+			t.Errorf("%v: one page written, commit lists %s", kind, got)
+		}
+		if got := m.Commit(); len(got) != 0 {
+			t.Errorf("%v: nothing written, commit lists %v", kind, got)
+		}
+		m.Live()[6*PageSize] = 1
+		m.Undo()
+		if got := m.Commit(); len(got) != 0 {
+			t.Errorf("%v: all undone, commit lists %v", kind, got)
+		}
+	}
+}
+
+func TestBadConfig(t *testing.T) {
+	for _, c := range []Config{{}, {MaxBytes: 5}, {MaxBytes: PageSize, Tracker: 99}} {
+		if m, err := New(c); err == nil {
+			t.Errorf("%+v: no error", c)
+			_ = m.Close()
+		}
+	}
+}
+
+// Reserving takes no memory, and committing a grown memory only what was
+// written.
+func TestResident(t *testing.T) {
+	for _, kind := range kinds(t) {
+		before := resident(t)
+		m := open(t, kind, 1<<30)
+		m.Grow(1 << 30)
+		if kind == Compare {
+			continue // it reads every page at commit
+		}
+		m.Live()[123] = 1
+		m.Commit()
+		if grown := resident(t) - before; grown > 16<<20 {
+			t.Errorf("%v: %d bytes resident for one page written of 1 GiB", kind, grown)
+		}
+	}
+}
+
+func resident(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	var size, rss int64
+	if _, err := fmt.Fscan(strings.NewReader(string(text)), &size, &rss); err != nil {
+		t.Fatal(err)
+	}
+	return rss * int64(os.Getpagesize())
+}
+
+func BenchmarkCommit(b *testing.B) {
+	for _, kind := range kinds(b) {
+		for _, dirty := range []int{0, 8, 1000} {
+			b.Run(fmt.Sprintf("%v/64MiB/%d dirty", kind, dirty), func(b *testing.B) {
+				m := open(b, kind, 64<<20)
+				m.Grow(64 << 20)
+				for i := 0; i < 64<<20; i += PageSize {
+					m.Live()[i] = 1
+				}
+				m.Commit()
+				n := byte(0)
+				for b.Loop() {
+					n++
+					for i := range dirty {
+						m.Live()[i*16*PageSize] = n
+					}
+					m.Commit()
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package paging
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// Kind is how written pages are found.
+type Kind uint8
+
+// The trackers.
+const (
+	Auto        Kind = iota // the first of the others that works here
+	Userfaultfd             // write protection lifted by the kernel; Linux 6.7 and later
+	Compare                 // comparison with the committed copy
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Auto:
+		return "auto"
+	case Userfaultfd:
+		return "userfaultfd"
+	case Compare:
+		return "compare"
+	}
+	return fmt.Sprintf("tracker %d", uint8(k))
+}
+
+// tracker finds the pages of the working memory that were written. Ranges are
+// in bytes, multiples of PageSize.
+type tracker interface {
+	// written appends the pages from from to below to that were written since
+	// they were last asked for or restarted, ascending. fresh says that they
+	// never were: then pages that nobody touched may be left out.
+	written(from, to uint64, fresh bool, list []uint32) []uint32
+	// restart forgets what was written in a range.
+	restart(from, to uint64)
+	close() error
+}
+
+// track gives a memory the tracker of a kind.
+func track(kind Kind, m *Memory) (Kind, tracker, error) {
+	switch kind {
+	case Compare:
+		return Compare, compare{m}, nil
+	case Userfaultfd, Auto:
+		t, err := newUserfaultfd(m.live)
+		if err == nil {
+			return Userfaultfd, t, nil
+		}
+		if kind == Auto {
+			return Compare, compare{m}, nil
+		}
+		return 0, nil, fmt.Errorf("track pages by userfaultfd: %w", err)
+	}
+	return 0, nil, fmt.Errorf("unknown %v", kind)
+}
+
+// compare finds the pages that differ from their committed copies.
+type compare struct{ m *Memory }
+
+func (c compare) written(from, to uint64, _ bool, list []uint32) []uint32 {
+	for i := uint32(from / PageSize); i < uint32(to/PageSize); i++ {
+		if !bytes.Equal(page(c.m.live, i), page(c.m.committed, i)) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+func (compare) restart(uint64, uint64) {}
+func (compare) close() error           { return nil }
