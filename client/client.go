@@ -93,8 +93,7 @@ func Connect(ctx context.Context, opts Options) (*Client, error) {
 		calls: make(map[uint64]*call), flights: make(map[*flight]struct{}), next: 1,
 	}
 	if err := c.open(ctx); err != nil {
-		c.disconnect()
-		return nil, err
+		return nil, errors.Join(err, c.disconnect())
 	}
 	run, stop := context.WithCancel(context.Background())
 	c.stop = stop
