@@ -7,8 +7,9 @@ import (
 	"lockstep/ordering"
 )
 
-// suspicion is a leader's word that entries are gone. It counts once it has been
-// repeated for long enough that this leader cannot be one that was cut off.
+// suspicion is the leader's word that entries are gone, which counts once it has been
+// repeated: a leader that was cut off answers from what it had, and one with
+// damaged files from what is left.
 type suspicion struct {
 	reason string
 	seq    ordering.Seq
@@ -16,21 +17,36 @@ type suspicion struct {
 	times  int
 }
 
-// suspectBreak notes the leader's word and returns a break once it is certain.
-func (l *Log) suspectBreak(from ordering.Seq, reason string) error {
-	now := time.Now()
+// enough is how often the word must be heard. Between two times another server, picked
+// at random, is asked for the entry.
+const enough = 3
+
+// suspects notes the leader's word about the entry at from.
+func (l *Log) suspects(from ordering.Seq, reason string) suspicion {
 	l.mu.Lock()
-	s := &l.suspect
-	if s.reason != reason || s.seq != from {
-		*s = suspicion{reason: reason, seq: from, since: now}
+	defer l.mu.Unlock()
+	if s := &l.suspect; s.reason != reason || s.seq != from {
+		*s = suspicion{reason: reason, seq: from, since: time.Now()}
 	}
-	s.times++
-	certain := s.times >= 3 && now.Sub(s.since) >= l.confirm
-	l.mu.Unlock()
-	if !certain {
+	l.suspect.times++
+	return l.suspect
+}
+
+// suspectBreak returns a break once it is certain.
+func (l *Log) suspectBreak(from ordering.Seq, reason string) error {
+	if s := l.suspects(from, reason); s.times < enough || time.Since(s.since) < l.confirm {
 		return nil
 	}
 	return l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: from, Reason: reason})
+}
+
+// suspectTruncated returns ErrTruncated once it is certain. No time has to pass: a
+// leader that was cut off knows less of what was dropped, not more.
+func (l *Log) suspectTruncated(from, first ordering.Seq) error {
+	if s := l.suspects(from, "truncated"); s.times < enough {
+		return nil
+	}
+	return fmt.Errorf("read log %s at %d, first is %d: %w", l.ref, from, first, ordering.ErrTruncated)
 }
 
 // identify says whether a stream is the one that was opened.

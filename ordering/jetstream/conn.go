@@ -10,8 +10,12 @@ import (
 
 // ConnOptions are what a node's or client's connection should be made with: a dead
 // server is noticed within three seconds, the way back is tried for ever, and
-// what cannot be sent now is an error now and not sent at some later time.
-func ConnOptions(name string) []nats.Option {
+// what cannot be sent now is an error now and not sent at some later time. What
+// goes wrong in the background is told to the logger, if there is one.
+func ConnOptions(name string, logger *slog.Logger) []nats.Option {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	return []nats.Option{
 		nats.Name(name),
 		nats.PingInterval(time.Second),
@@ -22,13 +26,15 @@ func ConnOptions(name string) []nats.Option {
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.ReconnectJitter(50*time.Millisecond, 100*time.Millisecond),
 		nats.ReconnectBufSize(-1),
-		nats.ErrorHandler(asyncError),
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			asyncError(logger, nc, sub, err)
+		}),
 	}
 }
 
 // asyncError logs what went wrong in the background, save headers that cannot be parsed:
 // any client may send these, as often as it likes.
-func asyncError(nc *nats.Conn, sub *nats.Subscription, err error) {
+func asyncError(logger *slog.Logger, nc *nats.Conn, sub *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrBadHeaderMsg) {
 		return
 	}
@@ -36,5 +42,5 @@ func asyncError(nc *nats.Conn, sub *nats.Subscription, err error) {
 	if sub != nil {
 		subject = sub.Subject
 	}
-	slog.Warn("NATS connection", "name", nc.Opts.Name, "subject", subject, "error", err)
+	logger.Warn("NATS connection", "name", nc.Opts.Name, "subject", subject, "error", err)
 }

@@ -73,7 +73,7 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 	want.Metadata[metaID] = rand.Text()
 	s, err := createStream(ctx, js, want)
 	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
-		s, err = js.Stream(ctx, cfg.StreamName())
+		s, err = existingStream(ctx, js, cfg.StreamName())
 	}
 	if err != nil {
 		return "", fmt.Errorf("create log %s: %w", cfg.Ref, err)
@@ -90,6 +90,23 @@ const (
 	placementWait  = 10 * time.Second
 	placementPause = 100 * time.Millisecond
 )
+
+// existingStream finds a stream that is there, or that another node is making
+// at this moment: between its name being taken and its leader answering, the
+// stream is not found.
+func existingStream(ctx context.Context, js njs.JetStream, name string) (njs.Stream, error) {
+	for deadline := time.Now().Add(placementWait); ; {
+		s, err := js.Stream(ctx, name)
+		if !errors.Is(err, njs.ErrStreamNotFound) || time.Now().After(deadline) {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(placementPause):
+		}
+	}
+}
 
 func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) (njs.Stream, error) {
 	for deadline := time.Now().Add(placementWait); ; {

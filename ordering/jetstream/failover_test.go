@@ -226,6 +226,35 @@ func TestLeaderKilled(t *testing.T) {
 	}
 }
 
+// TestFollowerKilled kills a server that does not lead and that nobody is connected to.
+// The others must not wait for it.
+func TestFollowerKilled(t *testing.T) {
+	p := jetstreamtest.StartProcesses(t, 3)
+	nc := p.ConnectAny(t)
+	ref := newRef()
+	if _, err := jetstream.Create(within(t, time.Minute), nc, jetstream.Config{Ref: ref, Replicas: 3}); err != nil {
+		t.Fatal(err)
+	}
+	leader := p.Leader(t, nc, ref)
+	awaitLeader(t, p.Connect(t, leader), ref)
+	w := startWriter(t, p.Connect(t, leader), ref, "a")
+	r := startReader(t, p.Connect(t, leader), ref)
+	for i := range 3 {
+		if i == leader {
+			continue
+		}
+		w.await(t, 200)
+		p.Kill(i)
+		w.await(t, 200)
+		p.Start(t, i)
+	}
+	finish(t, p.Connect(t, leader), ref, []*writer{w}, []*reader{r})
+	t.Logf("longest time without an acknowledgement: %v", w.gap().Round(time.Millisecond))
+	if got := w.gap(); got > time.Second {
+		t.Errorf("no acknowledgement for %v", got)
+	}
+}
+
 // probe appends until one entry is acknowledged.
 func probe(t *testing.T, nc *nats.Conn, ref jetstream.Ref) {
 	t.Helper()

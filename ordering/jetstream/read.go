@@ -210,7 +210,7 @@ func (l *Log) ask(ctx context.Context, from ordering.Seq) (out []ordering.Entry,
 	}
 	switch s := in.state(l.ref.Epoch); {
 	case from < s.First:
-		return nil, false, fmt.Errorf("read log %s at %d, first is %d: %w", l.ref, from, s.First, ordering.ErrTruncated)
+		return nil, false, l.suspectTruncated(from, s.First)
 	case from == s.Last+1:
 		return nil, true, nil
 	case from > s.Last:

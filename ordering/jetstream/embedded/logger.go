@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -41,7 +40,7 @@ func (l *logger) Tracef(format string, v ...any)  { l.log(slog.LevelDebug-2, for
 func (l *logger) Fatalf(format string, v ...any) {
 	l.log(slog.LevelError, format, v)
 	l.once.Do(func() {
-		l.err = errors.New(fmt.Sprintf(format, v...))
+		l.err = fmt.Errorf(format, v...)
 		close(l.fatal)
 	})
 }

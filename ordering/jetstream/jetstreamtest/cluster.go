@@ -165,7 +165,7 @@ func (c *Cluster) ConnectAny(t testing.TB) *nats.Conn {
 
 func connect(t testing.TB, url string, more ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, append(jetstream.ConnOptions(t.Name()), more...)...)
+	nc, err := nats.Connect(url, append(jetstream.ConnOptions(t.Name(), nil), more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,98 @@
+package jetstream_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	njs "github.com/nats-io/nats.go/jetstream"
+
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
+	"lockstep/ordering/jetstream/jetstreamtest"
+)
+
+// truncateBlocks cuts the stream's message blocks of a stopped server in half.
+func truncateBlocks(t *testing.T, dir, stream string) {
+	t.Helper()
+	cut := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "/"+stream+"/msgs/") {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		cut++
+		return os.Truncate(path, info.Size()/2)
+	})
+	if err != nil || cut == 0 {
+		t.Fatalf("no blocks of %s were cut in %s: %v", stream, dir, err)
+	}
+}
+
+// TestDamagedServer cuts the files of one server, which does not notice: it reports
+// healthy, answers reads with what it has left, and may lead. Readers get every entry
+// from the others, whoever is asked and whoever leads.
+func TestDamagedServer(t *testing.T) {
+	const n = 2000
+	c := jetstreamtest.Start(t, 3)
+	ref := newRef()
+	create(t, c, jetstream.Config{Ref: ref, Replicas: 3})
+	leader := c.Leader(t, ref.StreamName())
+	w := open(t, c, leader, ref)
+	want := make([][]byte, n)
+	acks := make(chan error, n)
+	for i := range want {
+		want[i] = bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 200)
+		if err := w.AppendAsync(want[i], func(_ ordering.Seq, err error) { acks <- err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range want {
+		if err := <-acks; err != nil {
+			t.Fatal(err)
+		}
+	}
+	damaged := (leader + 1) % 3
+	c.Stop(damaged)
+	truncateBlocks(t, c.Dir(damaged), ref.StreamName())
+	c.Restart(t, damaged)
+	check := func(what string) {
+		t.Helper()
+		start := time.Now()
+		for i := range 3 {
+			for j, e := range readTo(t, open(t, c, i, ref), 1, n)[:n] {
+				if !bytes.Equal(e.Data, want[j]) {
+					t.Fatalf("%s: reader %d: entry %d is not what was appended", what, i, e.Seq)
+				}
+			}
+		}
+		t.Logf("%s: three readers took %v", what, time.Since(start).Round(time.Millisecond))
+	}
+	check("a follower is damaged")
+	for leader := c.Leader(t, ref.StreamName()); leader != damaged; leader = c.Leader(t, ref.StreamName()) {
+		if err := c.Server(leader).StepDown(ref.StreamName()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	js, err := njs.New(c.Connect(t, damaged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(within(t, time.Minute), ref.StreamName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := s.CachedInfo().State; state.Msgs == n {
+		t.Errorf("the damaged leader has all of its entries: %+v", state)
+	} else {
+		t.Logf("the damaged leader has %d entries of %d to %d, and no complaint", state.Msgs, state.FirstSeq, state.LastSeq)
+	}
+	check("the leader is damaged")
+}
