@@ -38,11 +38,41 @@ func (c *Client) Call(ctx context.Context, input []byte) (Output, error) {
 	if len(input) > wasmabi.MaxInput {
 		return Output{}, host.ErrInputTooLarge
 	}
+	if err := c.deployed(ctx); err != nil {
+		return Output{}, err
+	}
 	return c.do(ctx, &call{payload: input})
+}
+
+// deployed returns a *RefusedError if every replica that answers says that the
+// machine has no guest: there are no voters then, and nobody would answer a
+// call. It asks only as long as no membership is known.
+func (c *Client) deployed(ctx context.Context) error {
+	c.mu.Lock()
+	known := c.filter.latest > 0
+	c.mu.Unlock()
+	if known {
+		return nil
+	}
+	infos, err := c.Infos(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range infos {
+		if infos[i].Deployed {
+			return nil
+		}
+	}
+	return &RefusedError{Refusal: host.RefusedNotDeployed}
 }
 
 // control sends a control input and waits like Call.
 func (c *Client) control(ctx context.Context, kind host.ControlKind, body []byte) (Output, error) {
+	if kind != host.ControlDeploy {
+		if err := c.deployed(ctx); err != nil {
+			return Output{}, err
+		}
+	}
 	return c.do(ctx, &call{control: &host.Control{Kind: kind, Body: body}})
 }
 

@@ -106,7 +106,7 @@ func (c *Client) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if c.conn == nil {
-		conn, err := nats.Connect(strings.Join(c.opts.URLs, ","), jetstream.ConnOptions("lockstep client of "+c.opts.Machine)...)
+		conn, err := nats.Connect(strings.Join(c.opts.URLs, ","), jetstream.ConnOptions("lockstep client of "+c.opts.Machine, c.opts.Logger)...)
 		if err != nil {
 			return fmt.Errorf("connect to NATS: %w", err)
 		}

@@ -10,14 +10,10 @@ const MembersFormat canonical.Format = "LSM1"
 
 // Learn judges what replicas say of the membership. With trusted empty, a
 // membership is believed when a majority of its own voters states it; else
-// when a majority of the trusted one's voters does. Of several, the newest.
+// when a majority of the trusted one's voters does. Of several, the newest;
+// two different ones made by the same entry are believed neither.
 func Learn(infos []Info, trusted audit.Members) (audit.Members, bool) {
-	type candidate struct {
-		members  audit.Members
-		majority int
-		by       map[audit.ReplicaID]bool
-	}
-	candidates := make(map[string]*candidate)
+	var candidates []*candidate
 	for i := range infos {
 		in := &infos[i]
 		if !in.Deployed || in.Members.Seq < trusted.Seq {
@@ -27,23 +23,44 @@ func Learn(infos []Info, trusted audit.Members) (audit.Members, bool) {
 		if len(trusted.List) == 0 {
 			panel = in.Members
 		}
-		if key, voter := panel.Voter(in.Replica); !voter || !in.Verify(key) {
-			continue
+		if key, voter := panel.Voter(in.Replica); voter && in.Verify(key) {
+			candidates = support(candidates, in, panel.Majority())
 		}
-		id := string(MembersFormat.Encode(in.Members))
-		c := candidates[id]
-		if c == nil {
-			c = &candidate{in.Members, panel.Majority(), make(map[audit.ReplicaID]bool)}
-			candidates[id] = c
-		}
-		c.by[in.Replica] = true
 	}
-	var best audit.Members
-	found := false
+	var best *candidate
+	torn := false
 	for _, c := range candidates {
-		if len(c.by) >= c.majority && (!found || c.members.Seq > best.Seq) {
-			best, found = c.members, true
+		switch {
+		case len(c.by) < c.majority:
+		case best == nil || c.members.Seq > best.members.Seq:
+			best, torn = c, false
+		case c.members.Seq == best.members.Seq:
+			torn = true
 		}
 	}
-	return best, found
+	if best == nil || torn {
+		return audit.Members{}, false
+	}
+	return best.members, true
+}
+
+// candidate is a membership and who states it.
+type candidate struct {
+	id       string
+	members  audit.Members
+	majority int
+	by       map[audit.ReplicaID]bool
+}
+
+// support counts what a replica states.
+func support(candidates []*candidate, in *Info, majority int) []*candidate {
+	id := string(MembersFormat.Encode(in.Members))
+	for _, c := range candidates {
+		if c.id == id {
+			c.by[in.Replica] = true
+			return candidates
+		}
+	}
+	by := map[audit.ReplicaID]bool{in.Replica: true}
+	return append(candidates, &candidate{id, in.Members, majority, by})
 }

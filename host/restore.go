@@ -75,6 +75,14 @@ func (m *Machine) Rehash() {
 	}
 }
 
+// Unstore makes the next checkpoint carry all of the memory, and not only the
+// pages that changed since the one before, which was not kept.
+func (m *Machine) Unstore() {
+	if m.guest != nil {
+		m.unstored.add(span(0, len(m.guest.Memory())))
+	}
+}
+
 // forgetTree makes every page count as changed.
 func (m *Machine) forgetTree() {
 	m.tree = snapshot.NewTree()

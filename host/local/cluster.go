@@ -187,14 +187,14 @@ func (c *Cluster) startNode(ctx context.Context, i int) error {
 	if u, err := url.Parse(p.server.ClientURL()); err == nil {
 		p.port, _ = strconv.Atoi(u.Port())
 	}
-	conn, err := nats.Connect("", append(jetstream.ConnOptions("node "+p.name), p.server.InProcess())...)
+	conn, err := nats.Connect("", append(jetstream.ConnOptions("node "+p.name, c.opts.Logger), p.server.InProcess())...)
 	if err != nil {
 		return fmt.Errorf("connect node %s: %w", p.name, err)
 	}
 	p.conn = conn
 	p.node, err = node.Open(ctx, node.Options{
 		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: conn, Engine: c.engine(i),
-		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent,
+		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: embedded.ConfirmBreak,
 	})
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", p.name, err)

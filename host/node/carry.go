@@ -84,9 +84,21 @@ func (r *Replica) audit(t *host.Transition) {
 		r.repairAt = audit.Position{Epoch: t.Epoch, Seq: t.Seq}
 		return
 	}
-	select {
-	case r.saves <- saveJob{t.Checkpoint, record}:
-	case <-r.ctx.Done():
+	r.queueSave(saveJob{t.Checkpoint, record})
+}
+
+// queueSave hands a checkpoint to the writer. While the writer is behind, the
+// loop waits for it here, and goes on taking what it has done.
+func (r *Replica) queueSave(job saveJob) {
+	for {
+		select {
+		case r.saves <- job:
+			return
+		case s := <-r.saved:
+			r.keep(s)
+		case <-r.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -102,6 +114,7 @@ func (r *Replica) saveLoop() {
 				if r.ctx.Err() == nil {
 					r.logger.Error("save checkpoint", "seq", uint64(job.record.Seq), "err", err)
 				}
+				r.resave()
 				continue
 			}
 			s := host.Stored{Epoch: job.record.Epoch, Seq: job.record.Seq, Chain: job.record.Chain, Root: job.record.Root}
@@ -111,6 +124,15 @@ func (r *Replica) saveLoop() {
 				return
 			}
 		}
+	}
+}
+
+// resave makes the next checkpoint carry every page: it cannot build on the one
+// that was not saved.
+func (r *Replica) resave() {
+	select {
+	case r.asks <- func(r *Replica) { r.machine.Unstore() }:
+	case <-r.ctx.Done():
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -38,9 +39,12 @@ type Options struct {
 	// has a compiling one of its own, with a cache in Dir.
 	Engine *engine.Engine
 	// Keep is the number of checkpoints kept of each machine; 0 is DefaultKeep.
-	Keep    int
-	Logger  *slog.Logger // nil: none
-	OnEvent func(Event)  // nil: none. Called from replicas' loops: it must not block
+	Keep int
+	// ConfirmBreak is how long the log's leader must repeat that entries are gone
+	// until it is believed; see jetstream.Options.
+	ConfirmBreak time.Duration
+	Logger       *slog.Logger // nil: none
+	OnEvent      func(Event)  // nil: none. Called from replicas' loops: it must not block
 }
 
 // DefaultKeep is the number of checkpoints kept of each machine.

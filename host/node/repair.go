@@ -176,7 +176,7 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 		return fmt.Errorf("state at seq %d has root %v after transfer, want %v", at.Seq, got, want.Root)
 	}
 	r.knowPanel(r.machine.Members())
-	r.saves <- saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}}
+	r.queueSave(saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}})
 	r.emit(Event{
 		Kind: EventTransferred, Root: want.Root, Pages: pages, Bytes: stats.Bytes, Size: man.Size,
 		From: donors, Took: time.Since(began),

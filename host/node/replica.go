@@ -76,7 +76,7 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
 	}
 	r.ctx, r.stop = context.WithCancel(n.ctx)
-	log, err := jetstream.Open(ctx, n.opts.Conn, jetstream.Ref{Machine: name, Epoch: 1}, jetstream.Options{})
+	log, err := r.openLog(ctx)
 	if err != nil {
 		r.stop()
 		return nil, err
@@ -94,6 +94,24 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 	go r.saveLoop()
 	go r.run()
 	return r, nil
+}
+
+// openLog opens the machine's log. It waits for one that has no leader, as after
+// a crash of most of the cluster, but not for one that does not exist.
+func (r *Replica) openLog(ctx context.Context) (*jetstream.Log, error) {
+	for {
+		log, err := jetstream.Open(ctx, r.node.opts.Conn, jetstream.Ref{Machine: r.name, Epoch: 1}, jetstream.Options{ConfirmBreak: r.node.opts.ConfirmBreak})
+		var broken *ordering.BreakError
+		if err == nil || errors.Is(err, ordering.ErrNotFound) || errors.As(err, &broken) {
+			return log, err
+		}
+		r.logger.Info("open log; trying again", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(readPause):
+		}
+	}
 }
 
 func (r *Replica) newMachine() *host.Machine {

@@ -79,14 +79,14 @@ func tryReadTo(ctx context.Context, l ordering.Log, h Harness, from, last orderi
 	for next := from; next <= last; {
 		got, err := l.Read(ctx, next)
 		if err != nil {
-			return all, fmt.Errorf("Read(%d): %w", next, err)
+			return all, fmt.Errorf("read at %d: %w", next, err)
 		}
 		if len(got) == 0 {
-			return all, fmt.Errorf("Read(%d) returned nothing and no error", next)
+			return all, fmt.Errorf("read at %d returned nothing and no error", next)
 		}
 		for _, e := range got {
 			if e.Seq != next || e.Epoch != h.Epoch {
-				return all, fmt.Errorf("Read: got position %d/%d, want %d/%d", e.Epoch, e.Seq, h.Epoch, next)
+				return all, fmt.Errorf("read: got position %d/%d, want %d/%d", e.Epoch, e.Seq, h.Epoch, next)
 			}
 			next++
 		}
