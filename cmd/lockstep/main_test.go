@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"lockstep/guests/examples/kv"
+)
+
+// envMain makes this test binary be the command.
+const envMain = "LOCKSTEP_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envMain) != "" {
+		main()
+	}
+	testscript.Main(m, map[string]func(){"lockstep": main})
+}
+
+// The scripts in testdata are what a person types and sees.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			return os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600)
+		},
+	})
+}
+
+// Ctrl-C in the middle of the demo ends it, with nothing left behind.
+func TestDemoInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	c := exec.Command(os.Args[0], "demo", "--calls", "300")
+	c.Env = append(os.Environ(), envMain+"=1", "TMPDIR="+dir)
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "ok   1") {
+			if err := c.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if strings.HasPrefix(lines.Text(), "ok   8") {
+			t.Error("the demo went on to its end")
+		}
+	}
+	_ = c.Wait()
+	if code := c.ProcessState.ExitCode(); code != exitInterrupt || !strings.Contains(stderr.String(), "interrupted") {
+		t.Errorf("exit code %d, stderr %q", code, stderr.String())
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
