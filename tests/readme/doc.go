@@ -1,0 +1,2 @@
+// Package readme holds README.md to its word.
+package readme

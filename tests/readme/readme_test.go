@@ -1,0 +1,124 @@
+package readme
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"lockstep/host"
+	"lockstep/host/engine"
+	"lockstep/wasmabi"
+)
+
+const root = "../.."
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// block returns the first code block of a language that contains some text.
+func block(t *testing.T, language, with string) string {
+	t.Helper()
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+		if strings.Contains(m[1], with) {
+			return m[1]
+		}
+	}
+	t.Fatalf("README.md has no block of %s with %q", language, with)
+	return ""
+}
+
+// The guest in the README builds with the README's own line, is accepted by
+// check, and does what it looks like.
+func TestGuestBuildsAndRuns(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(source, []byte(block(t, "go", "package main")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	line := firstLine(block(t, "sh", "go build"))
+	abs, err := filepath.Abs(filepath.Join(root, "guests/examples/readme-counter/main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {abs: source}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wasm := filepath.Join(dir, "counter.wasm")
+	line = strings.Replace(line, "-o counter.wasm .", "-overlay "+filepath.Join(dir, "overlay.json")+" -o "+wasm+" ./guests/examples/readme-counter", 1)
+	build := exec.Command("sh", "-c", line)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	check := exec.Command("go", "run", "./cmd/lockstep", "check", wasm)
+	check.Dir = root
+	if out, err := check.CombinedOutput(); err != nil || !strings.Contains(string(out), "ok") {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	runCounter(t, wasm)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func runCounter(t *testing.T, path string) {
+	t.Helper()
+	wasm, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	m, err := e.Compile(wasm, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := m.Instantiate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = g.Close() }()
+	const gas = 1 << 40
+	if o := g.Call(host.Call{Export: wasmabi.ExportInit, Gas: gas}); o.Status != wasmabi.OK {
+		t.Fatalf("init: %+v", o)
+	}
+	for _, want := range []byte{3, 6, 9} {
+		o := g.Call(host.Call{Export: wasmabi.ExportApply, Input: []byte("abc"), Gas: gas})
+		if o.Status != wasmabi.OK || len(o.Output) != 1 || o.Output[0] != want {
+			t.Errorf("apply: %+v, want %d", o, want)
+		}
+	}
+}
+
+// The two commands at the top are the ones that newcomers type first.
+func TestFirstCommands(t *testing.T) {
+	want := []string{"go run ./cmd/lockstep demo", "go test ./..."}
+	commands := strings.Split(strings.TrimSpace(block(t, "sh", "demo")), "\n")
+	if len(commands) != len(want) {
+		t.Fatalf("the first block has %d commands", len(commands))
+	}
+	for i, c := range commands {
+		if !strings.HasPrefix(c, want[i]) {
+			t.Errorf("command %d is %q, want %q", i, c, want[i])
+		}
+	}
+}
