@@ -1,0 +1,452 @@
+package instrument_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"lockstep/wasmabi/instrument"
+)
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	wasm, err := os.ReadFile(filepath.Join("testdata", name+".wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wasm
+}
+
+// The modules are those that build.sh made of the text beside them.
+func TestDigests(t *testing.T) {
+	sums, err := os.ReadFile("testdata/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(sums)), "\n")
+	for _, line := range lines {
+		sum, name, _ := strings.Cut(line, "  ")
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sha256.Sum256(data); hex.EncodeToString(got[:]) != sum {
+			t.Errorf("%s is not what SHA256SUMS lists: run build.sh", name)
+		}
+	}
+	if files, _ := filepath.Glob("testdata/*.w*"); len(files) != len(lines) {
+		t.Errorf("SHA256SUMS lists %d of %d files", len(lines), len(files))
+	}
+}
+
+func instrumented(t testing.TB, wasm []byte) *instrument.Module {
+	t.Helper()
+	m, err := instrument.Instrument(wasm, instrument.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+var engines = map[string]func() wazero.RuntimeConfig{
+	"compiler": wazero.NewRuntimeConfigCompiler, "interpreter": wazero.NewRuntimeConfigInterpreter,
+}
+
+// instance is a module on one engine.
+type instance struct {
+	t testing.TB
+	api.Module
+}
+
+func run(t testing.TB, config wazero.RuntimeConfig, wasm []byte) instance {
+	t.Helper()
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, config)
+	t.Cleanup(func() { _ = r.Close(ctx) })
+	m, err := r.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithStartFunctions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return instance{t, m}
+}
+
+func (i instance) call(name string, args ...uint64) (uint32, error) {
+	i.t.Helper()
+	results, err := i.ExportedFunction(name).Call(context.Background(), args...)
+	if err != nil || len(results) == 0 {
+		return 0, err
+	}
+	return uint32(results[0]), nil
+}
+
+func (i instance) must(name string, args ...uint64) uint32 {
+	i.t.Helper()
+	v, err := i.call(name, args...)
+	if err != nil {
+		i.t.Errorf("%s(%v): %v", name, args, err)
+	}
+	return v
+}
+
+func (i instance) set(global string, v uint64) {
+	i.ExportedGlobal(global).(api.MutableGlobal).Set(v)
+}
+
+// metered sets the gas and the stack as a host does, calls, and returns what was used.
+func (i instance) metered(name string, args ...uint64) (v uint32, used int64, err error) {
+	const limit = 1_000_000
+	i.set(instrument.ExportGas, limit)
+	i.set(instrument.ExportStack, instrument.MaxDepth)
+	v, err = i.call(name, args...)
+	return v, limit - int64(i.ExportedGlobal(instrument.ExportGas).Get()), err
+}
+
+func (i instance) stack() int32 { return int32(i.ExportedGlobal(instrument.ExportStack).Get()) }
+
+// wazero v1.12.0's compiler takes `0 < (x & y)` the wrong way as the condition
+// of a branch. When this test says that it no longer does, the rewriting can go,
+// in a new profile.
+func TestBranchMiscompile(t *testing.T) {
+	raw := read(t, "branch")
+	conditions := map[string]func(x, y int32) bool{
+		"if_lt_s": func(x, y int32) bool { return 0 < x&y }, "if_gt_s": func(x, y int32) bool { return 0 > x&y },
+		"if_le_u": func(x, y int32) bool { return true }, "br_if_lt_s": func(x, y int32) bool { return 0 < x&y },
+		"zero_local": func(x, y int32) bool { return 0 < x&y }, "condition_local": func(x, y int32) bool { return 0 < x&y },
+		"i64": func(x, y int32) bool { return 0 < x&y },
+	}
+	operands := []int32{0, 1, 2, 7, -1, -8, math.MaxInt32, math.MinInt32}
+	wrong := func(i instance) (names []string) {
+		for name, holds := range conditions {
+			for _, x := range operands {
+				for _, y := range operands {
+					want := map[bool]uint32{true: 1}[holds(x, y)]
+					if i.must(name, api.EncodeI32(x), api.EncodeI32(y)) != want {
+						names = append(names, name)
+					}
+				}
+			}
+		}
+		return names
+	}
+	if got := wrong(run(t, wazero.NewRuntimeConfigInterpreter(), raw)); len(got) > 0 {
+		t.Fatalf("the interpreter is wrong too: %v", got)
+	}
+	if got := wrong(run(t, wazero.NewRuntimeConfigCompiler(), raw)); len(got) == 0 {
+		t.Error("the compiler gets the raw module right: the bug is mended upstream")
+	}
+	for name, config := range engines {
+		if got := wrong(run(t, config(), instrumented(t, raw).Wasm)); len(got) > 0 {
+			t.Errorf("%s gets the instrumented module wrong: %v", name, got)
+		}
+	}
+}
+
+// Gas bounds loops and recursion, equally on both engines, to the unit.
+func TestGas(t *testing.T) {
+	wasm := instrumented(t, read(t, "run")).Wasm
+	used := make(map[string]string)
+	for name, config := range engines {
+		i := run(t, config(), wasm)
+		var figures []string
+		for _, c := range []struct {
+			name string
+			arg  uint64
+		}{{"sum", 1}, {"sum", 10}, {"sum", 1000}, {"even", 100}, {"fill", 8}, {"fill", 65536}, {"fill", 65537}, {"copy", 800}, {"grow", 1}, {"grow", 1 << 31}, {"return_deep", 0}, {"return_deep", 2}} {
+			args := []uint64{c.arg}
+			_, gas, err := i.metered(c.name, args...)
+			figures = append(figures, fmt.Sprint(c.name, c.arg, ":", gas, err != nil))
+		}
+		if _, gas, err := i.metered("endless"); err == nil || gas <= 1_000_000 {
+			t.Errorf("%s: endless loop ends with %v, %d gas used of 1,000,000", name, err, gas)
+		}
+		_, one, _ := i.metered("sum", 1)
+		_, many, _ := i.metered("sum", 101)
+		if perTurn := (many - one) / 100; perTurn < 5 || perTurn > 12 {
+			t.Errorf("%s: a turn of a loop of 7 instructions costs %d", name, perTurn)
+		}
+		_, short, _ := i.metered("fill", 8)
+		_, long, _ := i.metered("fill", 8008)
+		if long-short != 1000 {
+			t.Errorf("%s: 8,000 more bytes cost %d, want 1,000", name, long-short)
+		}
+		used[name] = strings.Join(figures, " ")
+	}
+	if used["compiler"] != used["interpreter"] {
+		t.Errorf("gas differs:\n%s\n%s", used["compiler"], used["interpreter"])
+	}
+}
+
+// Recursion ends at the bound, the same on both engines, and the way out of
+// every function gives back what it took.
+func TestStack(t *testing.T) {
+	wasm := instrumented(t, read(t, "run")).Wasm
+	for name, config := range engines {
+		i := run(t, config(), wasm)
+		if _, _, err := i.metered("recurse", 0); err == nil || i.stack() >= 0 {
+			t.Errorf("%s: endless recursion ends with %v, stack %d", name, err, i.stack())
+		}
+		if v, _, err := i.metered("even", instrument.MaxDepth-10); err != nil || v != 1 {
+			t.Errorf("%s: %d calls deep: %d, %v", name, instrument.MaxDepth-10, v, err)
+		}
+		if _, _, err := i.metered("even", instrument.MaxDepth+10); err == nil || i.stack() >= 0 {
+			t.Errorf("%s: indirect recursion over the bound ends with %v, stack %d", name, err, i.stack())
+		}
+		for _, c := range []struct {
+			name string
+			args []uint64
+			want uint32
+		}{
+			{"return_deep", []uint64{0}, 11}, {"return_deep", []uint64{1}, 33}, {"return_deep", []uint64{2}, 22}, {"return_deep", []uint64{3}, 44},
+			{"br_out", []uint64{1}, 77}, {"br_out", []uint64{0}, 88}, {"pair", nil, math.MaxUint32}, {"after", nil, 3}, {"even", []uint64{7}, 0}, {"even", []uint64{8}, 1},
+		} {
+			v, _, err := i.metered(c.name, c.args...)
+			if err != nil || v != c.want {
+				t.Errorf("%s: %s(%v) = %d, %v, want %d", name, c.name, c.args, v, err, c.want)
+			}
+			if i.stack() != instrument.MaxDepth {
+				t.Errorf("%s: after %s(%v) the stack is %d of %d", name, c.name, c.args, i.stack(), instrument.MaxDepth)
+			}
+		}
+	}
+}
+
+// Every NaN whose bits Wasm leaves open is the canonical one; bits that are only
+// moved stay.
+func TestNaN(t *testing.T) {
+	wasm := instrumented(t, read(t, "nan")).Wasm
+	operands := []uint32{0x7fc00000, 0xffc00000, 0x7f800001, 0xffbfffff, 0x7fe12345, 0x7f800000, 0xff800000, 0, 0x80000000, 0x3f800000}
+	isNaN := func(b uint32) bool { return math.Float32frombits(b) != math.Float32frombits(b) }
+	for name, config := range engines {
+		i := run(t, config(), wasm)
+		seen := make(map[string]int)
+		for export := range i.ExportedFunctionDefinitions() {
+			for _, x := range operands {
+				for _, y := range operands {
+					v := i.must(export, uint64(x), uint64(y))
+					if strings.HasPrefix(export, "moved") {
+						if want := x ^ map[string]uint32{"moved.neg": 1 << 31}[export]; v != want {
+							t.Errorf("%s: %s(%08x) = %08x, want %08x", name, export, x, v, want)
+						}
+						continue
+					}
+					canonical := uint32(0x7fc00000)
+					nan := isNaN(v)
+					if strings.HasPrefix(export, "f64") { // the upper half of an f64
+						canonical = 0x7ff80000
+						nan = v&0x7ff00000 == 0x7ff00000 && v&0xfffff != 0
+					}
+					if nan {
+						seen[export]++
+						if v != canonical {
+							t.Errorf("%s: %s(%08x, %08x) = %08x", name, export, x, y, v)
+						}
+					}
+				}
+			}
+			if !strings.HasPrefix(export, "moved") && seen[export] == 0 {
+				t.Errorf("%s made no NaN: the test tests nothing", export)
+			}
+		}
+	}
+}
+
+func TestStateIsExposed(t *testing.T) {
+	m := instrumented(t, read(t, "run"))
+	if fmt.Sprint(m.Globals) != "[{lockstep:global:0 127} {lockstep:global:1 126} {lockstep:global:2 125}]" {
+		t.Errorf("globals are %v", m.Globals)
+	}
+	if !m.HasStart || !m.HasMemory || m.InitialPages != 1 || m.MaxPages != 4 {
+		t.Errorf("module is %+v", m)
+	}
+	for name, config := range engines {
+		i := run(t, config(), m.Wasm)
+		if v := i.must("global"); v != 7 {
+			t.Errorf("%s: the start function ran by itself: %d", name, v)
+		}
+		i.must(instrument.ExportStart)
+		if v := i.must("global"); v != 9 {
+			t.Errorf("%s: the start function did not run: %d", name, v)
+		}
+		i.set("lockstep:global:0", 42)
+		if v := i.must("global"); v != 42 {
+			t.Errorf("%s: a global that was set is %d", name, v)
+		}
+	}
+}
+
+func TestSameBytes(t *testing.T) {
+	for _, name := range []string{"run", "nan", "branch"} {
+		a, b := instrumented(t, read(t, name)), instrumented(t, read(t, name))
+		if !bytes.Equal(a.Wasm, b.Wasm) {
+			t.Errorf("%s: two rewritings differ", name)
+		}
+		if _, err := instrument.Instrument(a.Wasm, instrument.Config{}); err == nil {
+			t.Errorf("%s: an instrumented module was instrumented again", name)
+		}
+	}
+}
+
+func refusalOf(t *testing.T, wasm []byte, contract bool) *instrument.Refusal {
+	t.Helper()
+	_, err := instrument.Instrument(wasm, instrument.Config{Contract: contract, MaxMemoryPages: 16})
+	var r *instrument.Refusal
+	if err != nil && !errors.As(err, &r) {
+		t.Fatalf("error is %T, want *Refusal: %v", err, err)
+	}
+	return r
+}
+
+// section and vector build modules for what no assembler makes.
+func module(sections ...[]byte) []byte {
+	return append([]byte("\x00asm\x01\x00\x00\x00"), bytes.Join(sections, nil)...)
+}
+
+func section(id byte, content ...byte) []byte {
+	return append([]byte{id, byte(len(content))}, content...)
+}
+
+var (
+	nullary    = section(1, 1, 0x60, 0, 0)
+	oneFunc    = section(3, 1, 0)
+	onePage    = section(5, 1, 0, 1)
+	returnsI32 = section(1, 1, 0x60, 0, 1, 0x7f)
+)
+
+func code(body ...byte) []byte {
+	return section(10, append([]byte{1, byte(len(body) + 2), 0}, append(body, 0x0b)...)...)
+}
+
+func export(name string, kind byte) []byte {
+	return section(7, append(append([]byte{1, byte(len(name))}, name...), kind, 0)...)
+}
+
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		wasm     []byte
+		contract bool
+		reason   instrument.Reason
+		says     string
+	}{
+		"nothing":             {nil, false, instrument.NotWasm, "not a WebAssembly module"},
+		"text":                {[]byte("(module)"), false, instrument.NotWasm, "does not begin"},
+		"component":           {[]byte("\x00asm\x0d\x00\x01\x00"), false, instrument.NotWasm, "components are not guests"},
+		"cut":                 {read(t, "run")[:100], false, instrument.Malformed, "offset"},
+		"left over":           {module(section(5, 1, 0, 1, 9)), false, instrument.Malformed, "left over"},
+		"out of order":        {module(onePage, oneFunc), false, instrument.Malformed, "out of order"},
+		"twice":               {module(onePage, onePage), false, instrument.Malformed, "out of order"},
+		"imported memory":     {module(section(2, 1, 1, 'a', 1, 'b', 2, 0, 1)), false, instrument.Forbidden, `import of memory "a"."b"`},
+		"imported table":      {module(section(2, 1, 1, 'a', 1, 'b', 1, 0x70, 0, 1)), false, instrument.Forbidden, "import of table"},
+		"imported global":     {module(section(2, 1, 1, 'a', 1, 'b', 3, 0x7f, 0)), false, instrument.Forbidden, "import of global"},
+		"two memories":        {module(section(5, 2, 0, 1, 0, 1)), false, instrument.Forbidden, "more than one memory"},
+		"shared memory":       {module(section(5, 1, 3, 1, 1)), false, instrument.Forbidden, "shared"},
+		"64-bit memory":       {module(section(5, 1, 4, 1)), false, instrument.Forbidden, "64-bit"},
+		"too much memory":     {module(section(5, 1, 0, 17)), false, instrument.TooMuchMemory, "17 pages, want at most 16"},
+		"mutable vector":      {module(section(6, 1, 0x7b, 1, 0x0b)), false, instrument.Forbidden, "mutable global"},
+		"mutable reference":   {module(section(6, 1, 0x70, 1, 0xd0, 0x70, 0x0b)), false, instrument.Forbidden, "mutable global"},
+		"data out of bounds":  {module(onePage, section(11, 1, 0, 0x41, 0xff, 0xff, 3, 0x0b, 2, 1, 2)), false, instrument.OutOfBounds, "data segment"},
+		"elem out of bounds":  {module(nullary, oneFunc, section(4, 1, 0x70, 0, 1), section(9, 1, 0, 0x41, 1, 0x0b, 1, 0), code()), false, instrument.OutOfBounds, "element segment"},
+		"reserved export":     {module(onePage, export("lockstep:gas", 2)), false, instrument.ReservedExport, "lockstep:gas"},
+		"exported table":      {module(section(4, 1, 0x70, 0, 1), export("t", 1)), false, instrument.Forbidden, "export of table"},
+		"table.set":           {module(nullary, oneFunc, code(0x41, 0, 0xd0, 0x70, 0x26, 0)), false, instrument.Forbidden, "table.set"},
+		"ref.func":            {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "ref.func"},
+		"table.grow":          {module(nullary, oneFunc, code(0xfc, 15, 0)), false, instrument.Forbidden, "table.grow"},
+		"data.drop":           {module(nullary, oneFunc, code(0xfc, 9, 0)), false, instrument.Forbidden, "data.drop"},
+		"atomics":             {module(nullary, oneFunc, code(0xfe, 0x10, 2, 0)), false, instrument.Forbidden, "atomic"},
+		"tail call":           {module(nullary, oneFunc, code(0x12, 0)), false, instrument.Forbidden, "return_call"},
+		"exceptions":          {module(nullary, oneFunc, code(0x06, 0x40, 0x0b)), false, instrument.Forbidden, "try"},
+		"relaxed SIMD":        {module(nullary, oneFunc, code(0xfd, 0x80, 2)), false, instrument.Forbidden, "instruction"},
+		"function named":      {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "function 0"},
+		"no memory exported":  {module(nullary, oneFunc, onePage, code()), true, instrument.MissingExport, "exports its memory"},
+		"no apply":            {module(nullary, oneFunc, onePage, export("memory", 2), code()), true, instrument.MissingExport, "lockstep_apply() -> (i32)"},
+		"unknown import":      {module(nullary, section(2, 1, 3, 'e', 'n', 'v', 1, 'f', 0, 0)), true, instrument.UnknownImport, "env.f"},
+		"another contract":    {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '2', 1, 'f', 0, 0)), true, instrument.UnknownImport, "version 1"},
+		"unknown function":    {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '1', 1, 'f', 0, 0)), true, instrument.UnknownImport, "no such function"},
+		"import of type":      {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '1', 4, 't', 'i', 'm', 'e', 0, 0)), true, instrument.WrongType, "time() -> (i64)"},
+		"locals bomb":         {module(nullary, oneFunc, section(10, 1, 8, 1, 0xff, 0xff, 0xff, 0xff, 15, 0x7f, 0x0b)), false, instrument.TooMany, "locals"},
+		"count beyond module": {module(section(1, 5)), false, instrument.Malformed, "runs past"},
+		"types bomb":          {module(section(1, 0xff, 0xff, 0xff, 0xff, 15)), false, instrument.TooMany, "types"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := refusalOf(t, c.wasm, c.contract)
+			if r == nil {
+				t.Fatal("accepted")
+			}
+			if r.Reason != c.reason || !strings.Contains(r.Error(), c.says) {
+				t.Errorf("refused with %v, %q; want %v and %q", r.Reason, r, c.reason, c.says)
+			}
+		})
+	}
+	apply := module(returnsI32, oneFunc, onePage, section(7, append(append([]byte{2, 6}, "memory\x02\x00\x0e"...), "lockstep_apply\x00\x00"...)...), code(0x41, 0))
+	if r := refusalOf(t, apply, true); r != nil {
+		t.Errorf("the smallest guest is refused: %v", r)
+	}
+	wrong := bytes.Replace(apply, returnsI32, section(1, 1, 0x60, 0, 1, 0x7e), 1)
+	if r := refusalOf(t, wrong, true); r == nil || r.Reason != instrument.WrongType {
+		t.Errorf("lockstep_apply of another type: %v", r)
+	}
+}
+
+// Deep nesting and many labels are read without recursion and in bounds.
+func TestDeepNesting(t *testing.T) {
+	nested := func(depth int) []byte {
+		body := append(bytes.Repeat([]byte{0x02, 0x40}, depth), bytes.Repeat([]byte{0x0b}, depth+1)...)
+		var w []byte
+		w = append(w, 0)
+		w = append(w, body...)
+		content := append(leb(1), append(leb(len(w)), w...)...)
+		return module(nullary, oneFunc, append(append([]byte{10}, leb(len(content))...), content...))
+	}
+	if r := refusalOf(t, nested(1500), false); r != nil {
+		t.Errorf("nesting of 1,500, which real modules have: %v", r)
+	}
+	if r := refusalOf(t, nested(100_000), false); r == nil || r.Reason != instrument.TooMany {
+		t.Errorf("nesting of 100,000: %v", r)
+	}
+}
+
+func leb(n int) []byte {
+	var b []byte
+	for n >= 0x80 {
+		b = append(b, byte(n)|0x80)
+		n >>= 7
+	}
+	return append(b, byte(n))
+}
+
+// Whatever the bytes: no panic, and a module that wazero takes as it is and
+// that is not refused validates instrumented too.
+func FuzzInstrument(f *testing.F) {
+	for _, name := range []string{"run", "nan", "branch"} {
+		f.Add(read(f, name))
+	}
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	f.Cleanup(func() { _ = r.Close(ctx) })
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		m, err := instrument.Instrument(wasm, instrument.Config{})
+		if err != nil {
+			return
+		}
+		raw, err := r.CompileModule(ctx, wasm)
+		if err != nil {
+			return
+		}
+		_ = raw.Close(ctx)
+		out, err := r.CompileModule(ctx, m.Wasm)
+		if err != nil {
+			t.Fatalf("valid raw, and instrumented: %v", err)
+		}
+		_ = out.Close(ctx)
+	})
+}
