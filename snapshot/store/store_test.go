@@ -285,7 +285,7 @@ func saveForEver(dir string) {
 		if err := s.Expire("m", 2); err != nil {
 			panic(err)
 		}
-		fmt.Println(m.seq) // saved: whoever reads this may rely on it
+		fmt.Fprintln(os.Stdout, m.seq) // saved: whoever reads this may rely on it
 	}
 }
 

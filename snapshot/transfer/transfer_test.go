@@ -157,7 +157,7 @@ func TestOnlyWhatDiffers(t *testing.T) {
 		}
 	}
 	before := want.asked.Load()
-	if stats, err := b.fetch(want.copy(1024/1024*1), want, donors...); err != nil || stats.Pages != 1 {
+	if stats, err := b.fetch(want.copy(1), want, donors...); err != nil || stats.Pages != 1 {
 		t.Errorf("one page: %+v, %v", stats, err)
 	}
 	if asked := want.asked.Load() - before; asked > 8 {

@@ -174,7 +174,7 @@ func TestExactlyOnceUnderKills(t *testing.T) {
 					return
 				}
 				if got, err := kv.DecodeNumber(out.Bytes); err != nil || got != int64(n+1) {
-					errs <- fmt.Errorf("%s: %d after %d additions (%v)", key, got, n+1, err)
+					errs <- fmt.Errorf("%s: %d after %d additions: %w", key, got, n+1, err)
 					return
 				}
 			}

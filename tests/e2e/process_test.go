@@ -86,7 +86,7 @@ func runNode(name string) error {
 		}
 		<-time.After(20 * time.Millisecond) // the first one is making it
 	}
-	fmt.Println("ready")
+	fmt.Fprintln(os.Stdout, "ready")
 	<-ctx.Done()
 	return n.Close()
 }
@@ -272,7 +272,7 @@ func wantOneState(t *testing.T, cl *client.Client) {
 		n := 0
 		for _, in := range infos {
 			for _, s := range in.Stored {
-				if s.Seq == ordering.Seq(out.Seq) {
+				if s.Seq == out.Seq {
 					roots[s.Root]++
 					n++
 				}

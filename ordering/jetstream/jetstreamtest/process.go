@@ -138,8 +138,10 @@ func (p *Processes) Kill(i int) {
 	}
 }
 
-// Pause stops server i in its tracks; Resume lets it go on.
-func (p *Processes) Pause(t testing.TB, i int)  { t.Helper(); p.signal(t, i, syscall.SIGSTOP) }
+// Pause stops server i in its tracks.
+func (p *Processes) Pause(t testing.TB, i int) { t.Helper(); p.signal(t, i, syscall.SIGSTOP) }
+
+// Resume lets server i go on.
 func (p *Processes) Resume(t testing.TB, i int) { t.Helper(); p.signal(t, i, syscall.SIGCONT) }
 
 func (p *Processes) signal(t testing.TB, i int, sig syscall.Signal) {
