@@ -36,6 +36,7 @@ type Machine struct {
 	tree     *snapshot.Tree
 	unhashed pageSet // committed since the tree was last updated
 	unstored pageSet // committed since the last checkpoint
+	scrubbed uint32  // pages compared by Scrub so far
 }
 
 // New returns a machine before its first entry. profile is the version of the

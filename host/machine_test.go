@@ -539,3 +539,35 @@ func TestQueryChangesNothing(t *testing.T) {
 		t.Error("a query changed the state")
 	}
 }
+
+// Memory that changes by itself is found, and put right from what was committed.
+func TestScrub(t *testing.T) {
+	w := newWorld(t, kv.V1)
+	b := deployed(t, w, kv.V1)
+	b.apply(batch(0, 1, kv.Put("k", bytes.Repeat([]byte("v"), 5000))))
+	root := b.Root()
+	at := bytes.Index(b.Live(), []byte("vvvvvvvv"))
+	if at < 0 {
+		t.Fatal("value is not in memory")
+	}
+	b.Live()[at] ^= 4
+	var found []uint32
+	for range 64 {
+		b.Root()
+		found = append(found, b.Scrub()...)
+	}
+	if want := uint32(at / snapshot.PageSize); len(found) == 0 || found[0] != want {
+		t.Errorf("64 scrubs found pages %v, want %d", found, want)
+	}
+	if err := b.Rehash(); err != nil {
+		t.Fatal(err)
+	}
+	if b.Root() != root || b.Live()[at] != 'v' {
+		t.Error("the memory was not put right")
+	}
+	for range 64 {
+		if found := b.Scrub(); len(found) > 0 {
+			t.Errorf("scrub finds %v in memory that is right", found)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"fmt"
 
 	"lockstep/ordering"
@@ -68,11 +69,44 @@ func (m *Machine) Patch(d snapshot.Delta) error {
 }
 
 // Rehash makes the next root be computed from all of the memory, and not only
-// from the pages that are known to have changed.
-func (m *Machine) Rehash() {
-	if m.guest != nil {
-		m.unhashed.add(span(0, len(m.guest.Memory())))
+// from the pages that are known to have changed. Where the working memory is
+// not what was committed, though nobody wrote it, it is made so.
+func (m *Machine) Rehash() error {
+	if m.guest == nil {
+		return nil
 	}
+	memory, live := m.guest.Memory(), m.Live()
+	m.unhashed.add(span(0, len(memory)))
+	var rotten []snapshot.Page
+	for i := range len(live) / snapshot.PageSize {
+		at := i * snapshot.PageSize
+		if committed := memory[at : at+snapshot.PageSize]; !bytes.Equal(live[at:at+snapshot.PageSize], committed) {
+			rotten = append(rotten, snapshot.Page{Index: uint32(i), Data: committed})
+		}
+	}
+	if len(rotten) == 0 {
+		return nil
+	}
+	return m.Patch(snapshot.Delta{Size: uint64(len(memory)), Pages: rotten})
+}
+
+// scrubPages bounds the pages of one Scrub: half a millisecond's worth.
+const scrubPages = 256
+
+// Scrub compares a share of the working memory, another one each time, with
+// the digests of what was committed, and returns the pages that differ: bytes
+// that changed without having been written. It is to be called right after
+// Root, between two entries.
+func (m *Machine) Scrub() []uint32 {
+	live := m.Live()
+	if len(live) == 0 {
+		return nil
+	}
+	pages := uint32(len(live) / snapshot.PageSize)
+	n := min(pages/64+1, scrubPages)
+	rotten := m.Tree().Scrub(live, m.scrubbed%pages, n)
+	m.scrubbed += n
+	return rotten
 }
 
 // Unstore makes the next checkpoint carry all of the memory, and not only the

@@ -24,6 +24,7 @@ func (r *Replica) carryOut(t *host.Transition) {
 		r.logger.Info("guest", "seq", uint64(t.Seq), "log", string(t.Log))
 	}
 	if t.Audited != nil {
+		r.scrub()
 		r.audit(t)
 	}
 }
@@ -62,6 +63,19 @@ func (r *Replica) knowPanel(m audit.Members) {
 		delete(r.panels, oldest)
 	}
 	r.panels[m.Seq] = m
+}
+
+// scrub looks for memory that changed by itself. A replica that finds some does
+// not wait for the others to find it wrong.
+func (r *Replica) scrub() {
+	rotten := r.machine.Scrub()
+	if len(rotten) == 0 || r.reported[r.id] {
+		return
+	}
+	r.reported[r.id] = true
+	r.logger.Warn("memory changed without having been written", "pages", rotten)
+	r.setPhase(host.PhaseDiverged)
+	r.emit(Event{Kind: EventDiverged, Other: r.id})
 }
 
 // audit states this replica's root, and hands a checkpoint to be written.

@@ -161,7 +161,10 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 	if err := r.adopt(man); err != nil {
 		return err
 	}
-	r.machine.Rehash() // what is wrong may be wrong without having been written
+	// What is wrong may be wrong without having been written.
+	if err := r.machine.Rehash(); err != nil {
+		return err
+	}
 	var pages []uint32
 	stats, err := transfer.Pages(r.ctx, r.node.opts.Conn, from, r.machine.Tree(), man, func(batch []snapshot.Page) error {
 		for _, p := range batch {

@@ -154,7 +154,9 @@ func verify(t *testing.T, c *local.Cluster, machine ordering.Name) {
 	for i, r := range replicas {
 		var state string
 		if err := r.Do(ctx, func(m *host.Machine) {
-			m.Rehash()
+			if err := m.Rehash(); err != nil {
+				t.Error(err)
+			}
 			state = fmt.Sprint(m.Position(), m.Root())
 		}); err != nil {
 			t.Fatal(err)

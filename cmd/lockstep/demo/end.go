@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,12 +40,15 @@ func (r *run) end(ctx context.Context, s *Step) error {
 	for i := range r.cluster.Len() {
 		var at host.Position
 		var root audit.Digest
+		var failed error
 		replica := r.cluster.Node(i).Replica(machine)
 		if err := replica.Do(ctx, func(m *host.Machine) {
-			m.Rehash() // of all the memory, not of what is known to have changed
-			at, root = m.Position(), m.Root()
-		}); err != nil {
-			return fmt.Errorf("ask %s for its root: %w", r.cluster.Name(i), err)
+			// Of all the memory, not of what is known to have changed.
+			if failed = m.Rehash(); failed == nil {
+				at, root = m.Position(), m.Root()
+			}
+		}); err != nil || failed != nil {
+			return fmt.Errorf("ask %s for its root: %w", r.cluster.Name(i), errors.Join(err, failed))
 		}
 		role := replica.Info().Phase.String()
 		rows = append(rows, row{r.cluster.Name(i), role, uint64(at.Seq), at.Chain.String(), root.String()})
