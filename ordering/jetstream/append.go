@@ -225,6 +225,7 @@ const (
 	codeResources        = 10023
 	codeNoMessage        = 10037
 	codeStorage          = 10047
+	codeStoreBusy        = 10049 // the store cannot be made
 	codeTooLarge         = 10054
 	codeStreamNotFound   = 10059
 	codeStoreFailed      = 10077

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,8 +57,8 @@ func (c Config) Validate() error {
 // is, and several nodes may create the same log at once; one with other settings
 // is an error that says which.
 //
-// A cluster that has just been started may not know all its servers yet: Create waits for
-// some seconds until there are enough.
+// A cluster that has just been started may not know all its servers yet: Create goes on
+// trying for some seconds.
 //
 // Create is for founding a log. A log that was there and is not found is not to be
 // made again: that would be a new log under its name.
@@ -85,38 +86,48 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 	return got.Metadata[metaID], nil
 }
 
-// How long Create waits for servers, and how often it looks.
+// How long Create goes on trying, how long it waits for the first answer, twice as long for
+// each that follows, and between two tries.
 const (
-	placementWait  = 10 * time.Second
-	placementPause = 100 * time.Millisecond
+	createWait    = 15 * time.Second
+	createAnswer  = 300 * time.Millisecond
+	createBetween = 50 * time.Millisecond
 )
+
+// createStream repeats what may pass: too few servers are known as yet, or the files of a
+// stream that was just deleted are still being removed. Creating the same stream
+// twice is creating it once.
+func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) (njs.Stream, error) {
+	return repeat(ctx, func(ctx context.Context) (njs.Stream, error) { return js.CreateStream(ctx, want) },
+		codeNoPeers, codeStoreBusy)
+}
 
 // existingStream finds a stream that is there, or that another node is making
 // at this moment: between its name being taken and its leader answering, the
 // stream is not found.
 func existingStream(ctx context.Context, js njs.JetStream, name string) (njs.Stream, error) {
-	for deadline := time.Now().Add(placementWait); ; {
-		s, err := js.Stream(ctx, name)
-		if !errors.Is(err, njs.ErrStreamNotFound) || time.Now().After(deadline) {
-			return s, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(placementPause):
-		}
-	}
+	return repeat(ctx, func(ctx context.Context) (njs.Stream, error) { return js.Stream(ctx, name) },
+		codeStreamNotFound)
 }
 
-func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) (njs.Stream, error) {
-	for deadline := time.Now().Add(placementWait); ; {
-		s, err := js.CreateStream(ctx, want)
-		var apiErr *njs.APIError
-		if !errors.As(err, &apiErr) || apiErr.ErrorCode != codeNoPeers || time.Now().After(deadline) {
+// repeat asks until there is an answer that is not one of the errors that pass. There may
+// be no answer at all, as from a stream whose leader is being elected, so each try
+// has a time of its own.
+func repeat(ctx context.Context, ask func(context.Context) (njs.Stream, error), pass ...njs.ErrorCode) (njs.Stream, error) {
+	deadline := time.Now().Add(createWait)
+	for answer := createAnswer; ; answer *= 2 {
+		try, cancel := context.WithTimeout(ctx, answer)
+		s, err := ask(try)
+		passes := try.Err() != nil
+		cancel()
+		if apiErr := new(njs.APIError); errors.As(err, &apiErr) {
+			passes = slices.Contains(pass, apiErr.ErrorCode)
+		}
+		if err == nil || !passes || time.Now().After(deadline) {
 			return s, err
 		}
 		select {
-		case <-time.After(placementPause):
+		case <-time.After(createBetween):
 		case <-ctx.Done():
 			return nil, err
 		}

@@ -2,11 +2,13 @@ package jetstream_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	njs "github.com/nats-io/nats.go/jetstream"
 
 	"lockstep/ordering"
@@ -98,12 +100,53 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestCreateRaced has every node of a cluster create and delete the same log at once, again and
+// again: a name that is taken and not served yet, and files that are still being removed,
+// are no errors.
+func TestCreateRaced(t *testing.T) {
+	c := jetstreamtest.Start(t, 3)
+	cfg := jetstream.Config{Ref: newRef(), Replicas: 3}
+	var conns []*nats.Conn
+	for i := range c.Len() {
+		conns = append(conns, c.Connect(t, i))
+	}
+	ctx := within(t, 2*time.Minute)
+	seen := map[string]bool{}
+	for range 10 {
+		ids := make([]string, len(conns))
+		var wg sync.WaitGroup
+		for i, nc := range conns {
+			wg.Go(func() {
+				var err error
+				if ids[i], err = jetstream.Create(ctx, nc, cfg); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if ids[0] != ids[1] || ids[0] != ids[2] || seen[ids[0]] {
+			t.Fatalf("identities %q, want one that is new", ids)
+		}
+		seen[ids[0]] = true
+		if err := jetstream.Delete(ctx, conns[0], cfg.Ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestCreateOverUnsafe finds streams under the log's name with settings that lose
 // entries.
 func TestCreateOverUnsafe(t *testing.T) {
 	c := jetstreamtest.Start(t, 1)
 	nc := c.ConnectAny(t)
 	js, err := njs.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, time.Minute)
+	template := newRef()
+	create(t, c, jetstream.Config{Ref: template})
+	s, err := js.Stream(ctx, template.StreamName())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,25 +163,19 @@ func TestCreateOverUnsafe(t *testing.T) {
 		"lockstep.form": func(s *njs.StreamConfig) { s.Metadata = nil },
 	} {
 		cfg := jetstream.Config{Ref: newRef()}
-		create(t, c, cfg)
-		ctx := within(t, time.Minute)
-		s, err := js.Stream(ctx, cfg.StreamName())
-		if err != nil {
-			t.Fatal(err)
-		}
 		unsafe := s.CachedInfo().Config
-		if err := jetstream.Delete(ctx, nc, cfg.Ref); err != nil {
-			t.Fatal(err)
-		}
+		unsafe.Name, unsafe.Subjects = cfg.StreamName(), []string{cfg.InputSubject()}
+		unsafe.RePublish = &njs.RePublish{Source: cfg.InputSubject(), Destination: cfg.RepublishSubject()}
+		unsafe.Metadata = maps.Clone(unsafe.Metadata)
+		unsafe.Metadata["lockstep.machine"] = string(cfg.Machine)
 		change(&unsafe)
 		if _, err := js.CreateStream(ctx, unsafe); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := jetstream.Create(ctx, nc, cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Create over a stream with another %s: %v", want, err)
-		}
-		if err := jetstream.Delete(ctx, nc, cfg.Ref); err != nil {
-			t.Fatal(err)
+		} else if strings.Count(err.Error(), ", want") != 1 && want != "lockstep.form" {
+			t.Errorf("Create over a stream with another %s names more: %v", want, err)
 		}
 	}
 }

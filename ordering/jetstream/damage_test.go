@@ -59,10 +59,6 @@ func TestDamagedServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	damaged := (leader + 1) % 3
-	c.Stop(damaged)
-	truncateBlocks(t, c.Dir(damaged), ref.StreamName())
-	c.Restart(t, damaged)
 	check := func(what string) {
 		t.Helper()
 		start := time.Now()
@@ -75,24 +71,31 @@ func TestDamagedServer(t *testing.T) {
 		}
 		t.Logf("%s: three readers took %v", what, time.Since(start).Round(time.Millisecond))
 	}
-	check("a follower is damaged")
-	for leader := c.Leader(t, ref.StreamName()); leader != damaged; leader = c.Leader(t, ref.StreamName()) {
-		if err := c.Server(leader).StepDown(ref.StreamName()); err != nil {
+	js, err := njs.New(c.ConnectAny(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Now and then the server has a copy elsewhere that it recovers from.
+	damaged := (leader + 1) % 3
+	for range 10 {
+		c.Stop(damaged)
+		truncateBlocks(t, c.Dir(damaged), ref.StreamName())
+		c.Restart(t, damaged)
+		check("a follower is damaged")
+		for at := c.Leader(t, ref.StreamName()); at != damaged; at = c.Leader(t, ref.StreamName()) {
+			if err := c.Server(at).StepDown(ref.StreamName()); err != nil {
+				t.Log(err) // another has it already
+			}
+		}
+		s, err := js.Stream(within(t, time.Minute), ref.StreamName())
+		if err != nil {
 			t.Fatal(err)
 		}
+		if state := s.CachedInfo().State; state.Msgs < n {
+			t.Logf("the damaged leader has %d entries of %d to %d, and no complaint", state.Msgs, state.FirstSeq, state.LastSeq)
+			check("the leader is damaged")
+			return
+		}
 	}
-	js, err := njs.New(c.Connect(t, damaged))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := js.Stream(within(t, time.Minute), ref.StreamName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if state := s.CachedInfo().State; state.Msgs == n {
-		t.Errorf("the damaged leader has all of its entries: %+v", state)
-	} else {
-		t.Logf("the damaged leader has %d entries of %d to %d, and no complaint", state.Msgs, state.FirstSeq, state.LastSeq)
-	}
-	check("the leader is damaged")
+	t.Fatal("the server recovered each time")
 }
