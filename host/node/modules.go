@@ -1,13 +1,16 @@
 package node
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
+	"time"
 
 	"lockstep/audit"
 	"lockstep/host"
@@ -72,15 +75,56 @@ func (m *modules) get(module audit.Digest) ([]byte, error) {
 	return wasm, nil
 }
 
-// put makes a module durable.
-func (m *modules) put(wasm []byte) error {
+// maxModules bounds the modules on disk, and those compiled in memory. Anyone
+// may ask a node to prepare one.
+const maxModules = 64
+
+// put makes a module durable. Where there are too many, the oldest that no
+// machine runs gives way.
+func (m *modules) put(wasm []byte, inUse func(audit.Digest) bool) error {
 	if len(wasm) > wasmabi.MaxModule {
 		return fmt.Errorf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule)
+	}
+	if err := m.makeRoom(inUse); err != nil {
+		return err
 	}
 	if err := writeFile(m.path(host.ModuleDigest(wasm)), wasm); err != nil {
 		return fmt.Errorf("write module: %w", err)
 	}
 	return nil
+}
+
+func (m *modules) makeRoom(inUse func(audit.Digest) bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	files, err := filepath.Glob(filepath.Join(m.dir, "*.wasm"))
+	if err != nil || len(files) < maxModules {
+		return err
+	}
+	var oldest audit.Digest
+	var when time.Time
+	for _, path := range files {
+		var d audit.Digest
+		info, err := os.Stat(path)
+		if _, bad := hex.Decode(d[:], []byte(strings.TrimSuffix(filepath.Base(path), ".wasm"))); err != nil || bad != nil || inUse(d) {
+			continue
+		}
+		if when.IsZero() || info.ModTime().Before(when) {
+			oldest, when = d, info.ModTime()
+		}
+	}
+	if when.IsZero() {
+		return fmt.Errorf("node runs %d modules, the most it holds", len(files))
+	}
+	for key, c := range m.compiled {
+		if key.module == oldest {
+			delete(m.compiled, key)
+			if err := c.Close(); err != nil {
+				return fmt.Errorf("free module: %w", err)
+			}
+		}
+	}
+	return os.Remove(m.path(oldest))
 }
 
 // compile makes a module ready to run. What is wrong with the module itself is

@@ -16,9 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,16 +143,23 @@ func (n *Node) Replica(machine ordering.Name) *Replica {
 	return n.replicas[machine]
 }
 
+// runs tells whether a machine of the node runs a module.
+func (n *Node) runs(module audit.Digest) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.replicas {
+		if in := r.Info(); in.Deployed && in.Module == module {
+			return true
+		}
+	}
+	return false
+}
+
 // Machines lists the machines that the node hosts, ascending.
 func (n *Node) Machines() []ordering.Name {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	names := make([]ordering.Name, 0, len(n.replicas))
-	for name := range n.replicas {
-		names = append(names, name)
-	}
-	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })
-	return names
+	return slices.Sorted(maps.Keys(n.replicas))
 }
 
 // Close stops the replicas and closes what is open on disk. Nothing is lost by
@@ -159,12 +167,13 @@ func (n *Node) Machines() []ordering.Name {
 func (n *Node) Close() error {
 	n.stop()
 	n.mu.Lock()
-	defer n.mu.Unlock()
+	replicas := slices.Collect(maps.Values(n.replicas))
+	clear(n.replicas)
+	n.mu.Unlock() // a loop that ends may still ask what the node runs
 	var errs []error
-	for _, r := range n.replicas {
+	for _, r := range replicas {
 		errs = append(errs, r.close())
 	}
-	clear(n.replicas)
 	if n.modules != nil {
 		errs = append(errs, n.modules.close())
 	}

@@ -99,7 +99,7 @@ func (r *Replica) fetchModuleFrom(module audit.Digest, subjects []string) error 
 	if err != nil {
 		return err
 	}
-	return r.node.modules.put(wasm)
+	return r.node.modules.put(wasm, r.node.runs)
 }
 
 // infoPatience is how long answers are gathered.
