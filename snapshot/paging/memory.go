@@ -9,6 +9,10 @@
 //     lifts the protection by itself at the first write to each (about 1 µs);
 //     one call of PAGEMAP_SCAN lists and protects them again. It needs no
 //     privilege, but some container profiles forbid it.
+//   - Memfd, Linux: the working memory is a private mapping of the file that the
+//     committed one is; /proc/self/pagemap tells the pages that were copied on
+//     write. A page is given back at commit, which costs a system call for each
+//     run of pages, but pages that nobody writes exist once.
 //   - Compare: every page is compared with its copy, at memory speed. It works
 //     everywhere.
 //
@@ -55,17 +59,40 @@ func New(cfg Config) (*Memory, error) {
 	return m, nil
 }
 
-func (m *Memory) open(cfg Config) error {
+func (m *Memory) open(cfg Config) (err error) {
+	for _, kind := range candidates(cfg.Tracker) {
+		if err = m.try(kind, cfg.MaxBytes); err == nil {
+			return nil
+		}
+		err = errors.Join(fmt.Errorf("track pages by %v: %w", kind, err), m.Close())
+	}
+	return err
+}
+
+// try maps the memories as a kind of tracker needs them, and starts it.
+func (m *Memory) try(kind Kind, size uint64) (err error) {
+	m.kind = kind
+	if kind == Memfd {
+		m.live, m.committed, err = mapMemfd(size)
+	} else {
+		err = m.mapAnonymous(size)
+	}
+	if err != nil {
+		return err
+	}
+	m.tracker, err = track(kind, m)
+	return err
+}
+
+func (m *Memory) mapAnonymous(size uint64) error {
 	for _, to := range []*[]byte{&m.live, &m.committed} {
-		mapping, err := unix.Mmap(-1, 0, int(cfg.MaxBytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+		mapping, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 		if err != nil {
-			return fmt.Errorf("reserve %d bytes: %w", cfg.MaxBytes, err)
+			return fmt.Errorf("reserve %d bytes: %w", size, err)
 		}
 		*to = mapping
 	}
-	var err error
-	m.kind, m.tracker, err = track(cfg.Tracker, m)
-	return err
+	return nil
 }
 
 // Tracker is how written pages are found.
@@ -97,6 +124,7 @@ func (m *Memory) Commit() []uint32 {
 	for _, i := range m.dirty {
 		copy(page(m.committed, i), page(m.live, i))
 	}
+	m.tracker.fold(m.dirty)
 	m.committedSize = m.size
 	// What was added counts as changed, written or not.
 	m.dirty = m.dirty[:n]
@@ -112,6 +140,7 @@ func (m *Memory) Undo() {
 	for _, i := range m.dirty {
 		copy(page(m.live, i), page(m.committed, i))
 	}
+	m.tracker.fold(m.dirty)
 	drop(m.live[m.committedSize:max(m.size, m.committedSize)])
 	m.size = m.committedSize
 	if len(m.dirty) > 0 {
@@ -123,7 +152,12 @@ func (m *Memory) Undo() {
 // was written and not committed stays to be committed or undone.
 func (m *Memory) Resize(size uint64) {
 	drop(m.live[min(size, m.size):m.size])
-	drop(m.committed[min(size, m.committedSize):m.committedSize])
+	cut := m.committed[min(size, m.committedSize):m.committedSize]
+	if m.kind == Memfd {
+		dropShared(cut)
+	} else {
+		drop(cut)
+	}
 	if size > m.committedSize {
 		m.tracker.restart(m.committedSize, size)
 	}

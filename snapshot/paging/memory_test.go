@@ -15,11 +15,14 @@ const testMax = 64 * PageSize
 func kinds(t testing.TB) []Kind {
 	t.Helper()
 	list := []Kind{Compare}
-	if m, err := New(Config{MaxBytes: testMax, Tracker: Userfaultfd}); err == nil {
-		list = append(list, Userfaultfd)
+	for _, kind := range []Kind{Userfaultfd, Memfd} {
+		m, err := New(Config{MaxBytes: testMax, Tracker: kind})
+		if err != nil {
+			t.Logf("no %v here: %v", kind, err)
+			continue
+		}
+		list = append(list, kind)
 		_ = m.Close()
-	} else {
-		t.Logf("no userfaultfd here: %v", err)
 	}
 	return list
 }

@@ -2,6 +2,7 @@ package paging
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 )
 
@@ -12,6 +13,7 @@ type Kind uint8
 const (
 	Auto        Kind = iota // the first of the others that works here
 	Userfaultfd             // write protection lifted by the kernel; Linux 6.7 and later
+	Memfd                   // copy on write of a file in memory; Linux
 	Compare                 // comparison with the committed copy
 )
 
@@ -21,6 +23,8 @@ func (k Kind) String() string {
 		return "auto"
 	case Userfaultfd:
 		return "userfaultfd"
+	case Memfd:
+		return "memfd"
 	case Compare:
 		return "compare"
 	}
@@ -36,25 +40,30 @@ type tracker interface {
 	written(from, to uint64, fresh bool, list []uint32) []uint32
 	// restart forgets what was written in a range.
 	restart(from, to uint64)
+	// fold says that the working bytes of these pages equal the committed ones.
+	fold(pages []uint32)
 	close() error
 }
 
-// track gives a memory the tracker of a kind.
-func track(kind Kind, m *Memory) (Kind, tracker, error) {
-	switch kind {
-	case Compare:
-		return Compare, compare{m}, nil
-	case Userfaultfd, Auto:
-		t, err := newUserfaultfd(m.live)
-		if err == nil {
-			return Userfaultfd, t, nil
-		}
-		if kind == Auto {
-			return Compare, compare{m}, nil
-		}
-		return 0, nil, fmt.Errorf("track pages by userfaultfd: %w", err)
+// candidates are the trackers to try for a choice, the best first.
+func candidates(kind Kind) []Kind {
+	if kind == Auto {
+		return []Kind{Userfaultfd, Memfd, Compare}
 	}
-	return 0, nil, fmt.Errorf("unknown %v", kind)
+	return []Kind{kind}
+}
+
+// track starts the tracker of a kind on memories that are mapped for it.
+func track(kind Kind, m *Memory) (tracker, error) {
+	switch kind {
+	case Userfaultfd:
+		return newUserfaultfd(m.live)
+	case Memfd:
+		return newMemfd(m.live)
+	case Compare:
+		return compare{m}, nil
+	}
+	return nil, errors.New("no such tracker")
 }
 
 // compare finds the pages that differ from their committed copies.
@@ -69,5 +78,6 @@ func (c compare) written(from, to uint64, _ bool, list []uint32) []uint32 {
 	return list
 }
 
+func (compare) fold([]uint32)          {}
 func (compare) restart(uint64, uint64) {}
 func (compare) close() error           { return nil }

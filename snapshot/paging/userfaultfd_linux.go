@@ -123,6 +123,9 @@ func (u *userfaultfd) written(from, to uint64, fresh bool, list []uint32) []uint
 
 func (u *userfaultfd) restart(from, to uint64) { u.mustScan(from, to, 0, func(pageRegion) {}) }
 
+// fold has nothing to do: a scan protects what it lists.
+func (u *userfaultfd) fold([]uint32) {}
+
 // mustScan scans where the kernel has been seen to do it. That fails only for
 // want of kernel memory, and going on without knowing what was written would
 // be to diverge.
