@@ -27,6 +27,7 @@ type Options struct {
 const (
 	defaultConfirmBreak = 12 * time.Second
 
+	openWait       = 10 * time.Second
 	requestTimeout = 2 * time.Second
 	batchEntries   = 1024
 	batchBytes     = 4 << 20
@@ -58,8 +59,9 @@ type Log struct {
 	broken     *ordering.BreakError
 }
 
-// Open connects to a log that exists; ErrNotFound otherwise. The connection stays the
-// caller's and must outlive the Log.
+// Open connects to a log that exists; ErrNotFound otherwise. It goes on trying for some seconds
+// while the log has no leader. The connection stays the caller's and must outlive
+// the Log.
 func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, err
@@ -68,7 +70,7 @@ func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) 
 		o.ConfirmBreak = defaultConfirmBreak
 	}
 	l := &Log{nc: nc, ref: ref, id: o.ID, confirm: o.ConfirmBreak, tail: newTail(), reconnects: nc.Stats().Reconnects}
-	in, err := l.info(ctx)
+	in, err := l.firstInfo(ctx)
 	if hasCode(err, codeStreamNotFound) {
 		return nil, fmt.Errorf("open log %s: %w", ref, ordering.ErrNotFound)
 	}
@@ -97,6 +99,22 @@ func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) 
 		return nil, fmt.Errorf("open log %s: subscribe: %w", ref, err)
 	}
 	return l, nil
+}
+
+// firstInfo asks until somebody answers, if only with an error.
+func (l *Log) firstInfo(ctx context.Context) (*info, error) {
+	deadline := time.Now().Add(openWait)
+	for {
+		in, err := l.info(ctx)
+		if err == nil || errors.As(err, new(*apiError)) || time.Now().After(deadline) {
+			return in, err
+		}
+		select {
+		case <-time.After(retryMax): // there may have been no responder
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // ID returns the identity of the stream.
