@@ -23,8 +23,6 @@ package paging
 import (
 	"errors"
 	"fmt"
-
-	"golang.org/x/sys/unix"
 )
 
 // PageSize is the unit of tracking, in bytes.
@@ -86,7 +84,7 @@ func (m *Memory) try(kind Kind, size uint64) (err error) {
 
 func (m *Memory) mapAnonymous(size uint64) error {
 	for _, to := range []*[]byte{&m.live, &m.committed} {
-		mapping, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+		mapping, err := reserve(size)
 		if err != nil {
 			return fmt.Errorf("reserve %d bytes: %w", size, err)
 		}
@@ -178,7 +176,7 @@ func (m *Memory) Close() error {
 	}
 	for _, b := range [][]byte{m.live, m.committed} {
 		if b != nil {
-			errs = append(errs, unix.Munmap(b))
+			errs = append(errs, release(b))
 		}
 	}
 	*m = Memory{}
