@@ -146,8 +146,8 @@ func (m *Memory) Undo() {
 	}
 }
 
-// Resize changes the size of both memories: cut off, or extended by zeros. What
-// was written and not committed stays to be committed or undone.
+// Resize changes the size of both memories: cut off, or extended by zeros. It is
+// for a memory with nothing uncommitted: what was, is forgotten to have been.
 func (m *Memory) Resize(size uint64) {
 	drop(m.live[min(size, m.size):m.size])
 	cut := m.committed[min(size, m.committedSize):m.committedSize]
