@@ -72,6 +72,8 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 			return Report{}, fmt.Errorf("make data folder: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
+	} else if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {
+		return Report{}, fmt.Errorf("data folder %s is not empty: the demo begins with a new cluster", dir)
 	}
 	err := r.life(ctx, dir)
 	r.report.OK = err == nil
