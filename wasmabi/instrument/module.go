@@ -95,7 +95,7 @@ type localRun struct {
 func decode(wasm []byte) *module {
 	r := &reader{data: wasm}
 	if len(wasm) < 8 || string(wasm[:4]) != "\x00asm" {
-		r.fail(NotWasm, "it does not begin with \\\\0asm")
+		r.fail(NotWasm, `it does not begin with \0asm`)
 	}
 	if string(wasm[4:8]) != "\x01\x00\x00\x00" {
 		r.fail(NotWasm, fmt.Sprintf("version %x is not that of a core module; components are not guests", wasm[4:8]))

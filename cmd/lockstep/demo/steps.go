@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -167,22 +168,19 @@ func (r *run) flip(ctx context.Context, s *Step) error {
 	mark := r.mark()
 	l := startLoad(ctx, r.client, r.opts.Callers, endless)
 	defer l.stop()
-	key := "untouched by the load"
-	value := valueOf(key, 0)
-	if _, err := r.client.Call(ctx, kv.Put(key, value)); err != nil {
-		return fmt.Errorf("put: %w", err)
-	}
+	// A text of the guest's own, which nothing writes to: a bit of the heap might
+	// be overwritten before the next audit, and then there is nothing to find.
 	page := -1
-	if err := await(ctx, "the value to reach the victim", func() bool {
-		err := replica.Do(ctx, func(m *host.Machine) {
-			if at := bytes.Index(m.Memory(), value); at >= 0 {
-				m.Live()[at+valueSize/2] ^= 1 << 3
-				page = (at + valueSize/2) / 4096
-			}
-		})
-		return err != nil || page >= 0
+	if err := replica.Do(ctx, func(m *host.Machine) {
+		if at := bytes.Index(m.Memory(), []byte("operation is unknown to v1")); at >= 0 {
+			m.Live()[at] ^= 1 << 3
+			page = at / 4096
+		}
 	}); err != nil {
 		return err
+	}
+	if page < 0 {
+		return errors.New("the guest's memory has no place for the bit to flip")
 	}
 	began := time.Now()
 	if err := await(ctx, "the repair", func() bool {
@@ -213,11 +211,6 @@ func (r *run) flip(ctx context.Context, s *Step) error {
 	s.say("one bit of page %d of %s; the audit at seq %s named %s, which stopped voting", page, id, count(uint64(noticed[0].Seq)), id)
 	r.sayTransfer(s, moved[0])
 	s.say("differing pages %v; voting again %s after the flip; no call failed", shorten(moved[0].Pages), ms(took))
-	out, err := r.client.Call(ctx, kv.Get(key))
-	if err != nil {
-		return fmt.Errorf("get: %w", err)
-	}
-	s.check(sameValue(out.Bytes, value) == nil, "the value is not what was put")
 	return nil
 }
 
