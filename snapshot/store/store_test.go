@@ -285,7 +285,10 @@ func saveForEver(dir string) {
 		if err := s.Expire("m", 2); err != nil {
 			panic(err)
 		}
-		fmt.Fprintln(os.Stdout, m.seq) // saved: whoever reads this may rely on it
+		// Saved: whoever reads this may rely on it.
+		if _, err := fmt.Fprintln(os.Stdout, m.seq); err != nil {
+			panic(err)
+		}
 	}
 }
 

@@ -86,7 +86,9 @@ func runNode(name string) error {
 		}
 		<-time.After(20 * time.Millisecond) // the first one is making it
 	}
-	fmt.Fprintln(os.Stdout, "ready")
+	if _, err := fmt.Fprintln(os.Stdout, "ready"); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return n.Close()
 }
