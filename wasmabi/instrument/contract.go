@@ -24,13 +24,13 @@ func (m *module) checkContract() {
 		e, ok := exports[want.Name]
 		if !ok {
 			if want.Name == wasmabi.ExportApply {
-				refuse(MissingExport, 0, want.Name+": a guest exports "+signature(want))
+				refuse(MissingExport, 0, want.Name+": a guest exports "+spellFunc(want))
 			}
 			continue
 		}
 		have, exists := m.typeOf(int(e.index))
 		if e.kind != 0 || !exists || letters(have.params) != want.Params || letters(have.results) != want.Results {
-			refuse(WrongType, e.offset, fmt.Sprintf("export %s, want %s", want.Name, signature(want)))
+			refuse(WrongType, e.offset, fmt.Sprintf("export %s, want %s", want.Name, spellFunc(want)))
 		}
 	}
 }
@@ -44,7 +44,7 @@ func (m *module) checkImport(i imported) {
 				continue
 			}
 			if t := m.types[i.typ]; letters(t.params) != f.Params || letters(t.results) != f.Results {
-				refuse(WrongType, i.offset, fmt.Sprintf("import %s.%s, want %s", i.module, i.name, signature(f)))
+				refuse(WrongType, i.offset, fmt.Sprintf("import %s.%s, want %s", i.module, i.name, spellFunc(f)))
 			}
 			return
 		}
@@ -74,7 +74,7 @@ func letters(types []byte) string {
 	return string(b)
 }
 
-func signature(f wasmabi.Func) string {
+func spellFunc(f wasmabi.Func) string {
 	spell := func(s string) string {
 		words := make([]string, len(s))
 		for i := range s {

@@ -1,9 +1,6 @@
 package instrument
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // writer builds bytes.
 type writer struct{ buf []byte }
@@ -127,7 +124,7 @@ func (m *module) encodeTypes() []byte {
 // not meter can run the module too.
 func (m *module) encodeGlobals() []byte {
 	var s writer
-	s.u32(uint32(len(m.globals)) + 2)
+	s.u32(uint32(len(m.globals) + 2 + len(m.dropped)))
 	for _, g := range m.globals {
 		s.byte(g.typ)
 		s.byte(map[bool]byte{true: 1}[g.mutable])
@@ -138,6 +135,9 @@ func (m *module) encodeGlobals() []byte {
 	s.bytes([]byte{0x0b, typeI32, 1, 0x41})
 	s.s64(MaxDepth)
 	s.byte(0x0b)
+	for range m.dropped {
+		s.bytes([]byte{typeI32, 1, 0x41, 0, 0x0b})
+	}
 	return s.buf
 }
 
@@ -145,10 +145,8 @@ func (m *module) encodeExports(info *Module) []byte {
 	var list []export
 	list = append(list, m.exports...)
 	list = append(list, export{name: ExportGas, kind: 3, index: m.gasGlobal()}, export{name: ExportStack, kind: 3, index: m.stackGlobal()})
-	for i, g := range m.globals {
-		if g.mutable {
-			list = append(list, export{name: fmt.Sprint(exportGlobal, i), kind: 3, index: uint32(i)})
-		}
+	for _, g := range info.Globals {
+		list = append(list, export{name: g.Name, kind: 3, index: g.index})
 	}
 	if info.HasStart {
 		list = append(list, export{name: ExportStart, kind: 0, index: uint32(m.start)})

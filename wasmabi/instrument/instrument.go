@@ -64,6 +64,8 @@ type Module struct {
 type Global struct {
 	Name string // of the export
 	Type byte   // 0x7f i32, 0x7e i64, 0x7d f32, 0x7c f64
+
+	index uint32
 }
 
 // Instrument rewrites a module. The error is a *Refusal.
@@ -93,15 +95,23 @@ func Instrument(wasm []byte, cfg Config) (out *Module, err error) {
 	m.limitMemory(cfg, out)
 	for i, g := range m.globals {
 		if g.mutable {
-			out.Globals = append(out.Globals, Global{fmt.Sprint(exportGlobal, i), g.typ})
+			out.Globals = append(out.Globals, Global{fmt.Sprint(exportGlobal, i), g.typ, uint32(i)})
 		}
 	}
-	codes := make([][]byte, len(m.bodies))
+	funcs := make([]*function, len(m.bodies))
 	for i := range m.bodies {
 		current = newFunction(m, i)
-		codes[i] = current.rewrite()
+		funcs[i] = current
+		current.analyse()
 	}
 	current = nil
+	m.weigh(funcs)
+	m.fold(funcs)
+	m.numberDrops(funcs, out)
+	codes := make([][]byte, len(funcs))
+	for i, f := range funcs {
+		codes[i] = f.rewrite()
+	}
 	out.Wasm = m.encode(out, codes)
 	return out, nil
 }

@@ -263,7 +263,7 @@ func TestNaN(t *testing.T) {
 
 func TestStateIsExposed(t *testing.T) {
 	m := instrumented(t, read(t, "run"))
-	if fmt.Sprint(m.Globals) != "[{lockstep:global:0 127} {lockstep:global:1 126} {lockstep:global:2 125}]" {
+	if fmt.Sprint(m.Globals) != "[{lockstep:global:0 127 0} {lockstep:global:1 126 1} {lockstep:global:2 125 2}]" {
 		t.Errorf("globals are %v", m.Globals)
 	}
 	if !m.HasStart || !m.HasMemory || m.InitialPages != 1 || m.MaxPages != 4 {
@@ -361,7 +361,7 @@ func TestRefusals(t *testing.T) {
 		"table.set":           {module(nullary, oneFunc, code(0x41, 0, 0xd0, 0x70, 0x26, 0)), false, instrument.Forbidden, "table.set"},
 		"ref.func":            {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "ref.func"},
 		"table.grow":          {module(nullary, oneFunc, code(0xfc, 15, 0)), false, instrument.Forbidden, "table.grow"},
-		"data.drop":           {module(nullary, oneFunc, code(0xfc, 9, 0)), false, instrument.Forbidden, "data.drop"},
+		"data.drop":           {module(nullary, oneFunc, code(0xfc, 9, 0)), false, instrument.Invalid, "data segment 0 does not exist"},
 		"atomics":             {module(nullary, oneFunc, code(0xfe, 0x10, 2, 0)), false, instrument.Forbidden, "atomic"},
 		"tail call":           {module(nullary, oneFunc, code(0x12, 0)), false, instrument.Forbidden, "return_call"},
 		"exceptions":          {module(nullary, oneFunc, code(0x06, 0x40, 0x0b)), false, instrument.Forbidden, "try"},

@@ -15,11 +15,13 @@ const (
 	maxTable     = 1_000_000 // entries
 	maxParams    = 1_000
 	maxResults   = 1_000
-	maxLocals    = 50_000 // of a function, parameters included
+	maxLocals    = 50_000     // of a function, parameters included
+	maxAllLocals = 10_000_000 // of all functions
 	maxBody      = 8 << 20
 	maxNesting   = 8_192
 	maxBrTable   = 65_536
 	maxNameBytes = 100_000
+	maxWork      = 200_000_000
 )
 
 // MaxDepth bounds nested calls: the sum of the weights of the functions on the

@@ -35,20 +35,24 @@ const (
 
 // module is a decoded module. Sections that are not rewritten are kept as bytes.
 type module struct {
-	types    []funcType
-	imports  []imported
-	funcs    []uint32 // type of each defined function
-	tableMin []uint32
-	memory   *memoryType
-	globals  []global
-	exports  []export
-	start    int // -1 for none
-	bodies   []body
-	elements [][]uint32 // functions that segments put into tables
-	raw      [secDataCount + 1][]byte
-	names    map[int]string
-	nameRaw  []byte // the custom section "name"
-	passive  int
+	types     []funcType
+	imports   []imported
+	funcs     []uint32 // type of each defined function
+	tableMin  []uint32
+	tableType []byte
+	memory    *memoryType
+	globals   []global
+	exports   []export
+	start     int // -1 for none
+	bodies    []body
+	elements  [][]uint32 // functions that segments put into tables
+	raw       [secDataCount + 1][]byte
+	names     map[int]string
+	nameRaw   []byte            // the custom section "name"
+	dataCount int               // data segments, as the section before the code says
+	locals    int               // of all functions
+	dropped   map[uint32]uint32 // the global that tells whether code dropped a data segment
+	spent     int               // operands that types of many values moved, see work
 }
 
 type funcType struct{ params, results []byte }
@@ -187,7 +191,7 @@ func (m *module) section(id int, r *reader) {
 			m.readData(r)
 		}
 	case secDataCount:
-		r.u32()
+		m.dataCount = int(r.u32())
 	}
 }
 
@@ -233,9 +237,11 @@ func (m *module) readImport(r *reader) imported {
 }
 
 func (m *module) readTable(r *reader) {
-	if t := r.byte(); t != typeFunc && t != typeExt {
+	t := r.byte()
+	if t != typeFunc && t != typeExt {
 		r.fail(Forbidden, fmt.Sprintf("table of type %#x", t))
 	}
+	m.tableType = append(m.tableType, t)
 	flags := r.byte()
 	if flags > 1 {
 		r.fail(Forbidden, "shared or 64-bit table")
@@ -410,8 +416,6 @@ func (m *module) readData(r *reader) {
 	offset, known := uint32(0), true
 	if flags != 1 {
 		offset, known = m.constant(r)
-	} else {
-		m.passive++
 	}
 	n := r.u32()
 	r.bytes(n)
@@ -486,4 +490,11 @@ func (m *module) typeOf(f int) (funcType, bool) {
 		return m.types[m.funcs[f-len(m.imports)]], true
 	}
 	return funcType{}, false
+}
+
+// work bounds what types of many values can make of few bytes.
+func (m *module) work(r *reader, operands int) {
+	if m.spent += operands; m.spent > maxWork {
+		r.fail(TooMany, "operands of blocks and calls")
+	}
 }

@@ -160,7 +160,7 @@ func barrierFree(op instr) bool {
 
 var names = map[uint32]string{
 	0x25: "table.get", 0x26: "table.set", 0xd0: "ref.null", 0xd1: "ref.is_null", 0xd2: "ref.func",
-	0xfc09: "data.drop", 0xfc0c: "table.init", 0xfc0d: "elem.drop", 0xfc0e: "table.copy", 0xfc0f: "table.grow",
+	0xfc0c: "table.init", 0xfc0d: "elem.drop", 0xfc0e: "table.copy", 0xfc0f: "table.grow",
 	0xfc10: "table.size", 0xfc11: "table.fill", 0x06: "try", 0x08: "throw", 0x12: "return_call", 0x13: "return_call_indirect",
 	0x14: "call_ref", 0x1f: "try_table", 0xfe: "atomic", 0xfb: "gc",
 }

@@ -1,0 +1,65 @@
+package instrument
+
+// analyse reads the body for the first time.
+func (f *function) analyse() {
+	r := *f.body.code
+	f.floats = newFloats()
+	f.stretches = append(f.stretches, stretch{})
+	w := &flow{f: f, r: &r, locals: f.localTypes()}
+	w.begin(0x02, funcType{results: f.typ.results})
+	for len(w.frames) > 0 {
+		in := f.next(&r)
+		f.account(w, in)
+		w.step(in)
+		f.count++
+		f.nesting = max(f.nesting, len(w.frames))
+		if f.nesting > maxNesting {
+			r.fail(TooMany, "nested blocks")
+		}
+		if in.op == 0x03 {
+			f.beginLoop(w.top())
+		}
+	}
+	if r.more() {
+		r.fail(Malformed, "code after the end of a function")
+	}
+	f.height = w.height
+	f.canonical = f.floats.solve()
+	f.floats, f.scratch = floats{}, nil
+}
+
+// account adds up what an instruction costs, and what it is that others ask for.
+func (f *function) account(w *flow, in instr) {
+	b := w.top()
+	f.stretches[b.stretch].cost += price(in)
+	switch {
+	case in.op == 0x10:
+		f.calls = append(f.calls, call{int32(b.stretch), in.imm})
+		f.callIn(b.loop)
+	case in.op == 0x11:
+		f.indirect = append(f.indirect, in.imm)
+		f.callIn(b.loop)
+	case in.op == 0x0e:
+		f.labels = max(f.labels, in.count)
+	case in.op == 0x40, in.op == 0xfc && (in.sub == 8 || in.sub == 10 || in.sub == 11):
+		f.ranges++
+	case in.op == 0xfc && in.sub == 9:
+		f.drops = append(f.drops, in.imm)
+	}
+}
+
+// callIn has the loops around know that one of them calls.
+func (f *function) callIn(i int) {
+	for i >= 0 && !f.loops[i].calls {
+		f.loops[i].calls = true
+		i = f.loops[i].parent
+	}
+}
+
+func (f *function) beginLoop(b *frame) {
+	f.loops = append(f.loops, loop{parent: b.loop})
+	f.stretches = append(f.stretches, stretch{})
+	b.loop = len(f.loops) - 1
+	b.stretch = len(f.stretches) - 1
+	b.loops++
+}

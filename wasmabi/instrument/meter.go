@@ -1,0 +1,152 @@
+package instrument
+
+// Gas is kept in a local besides the global: the global is always right, and
+// the local too in loops that call nothing, where it saves waiting for memory
+// at each turn.
+
+// fold spares small functions that neither loop nor call from charging: what
+// they cost is known, and their callers pay it with the stretch that calls.
+// A function that can be called from elsewhere charges itself.
+func (m *module) fold(funcs []*function) {
+	elsewhere := make([]bool, len(m.imports)+len(funcs))
+	mark := func(i uint32) {
+		if int(i) < len(elsewhere) {
+			elsewhere[i] = true
+		}
+	}
+	for _, e := range m.exports {
+		if e.kind == 0 {
+			mark(e.index)
+		}
+	}
+	for _, list := range m.elements {
+		for _, i := range list {
+			mark(i)
+		}
+	}
+	if m.start >= 0 {
+		mark(uint32(m.start))
+	}
+	for i, f := range funcs {
+		f.folded = !elsewhere[len(m.imports)+i] && len(f.loops) == 0 && !f.callsAny() && f.ranges == 0 && f.stretches[0].cost <= maxFold
+	}
+	for _, f := range funcs {
+		for _, c := range f.calls {
+			if i := int(c.callee) - len(m.imports); i >= 0 && funcs[i].folded {
+				f.stretches[c.stretch].cost += funcs[i].stretches[0].cost
+			}
+		}
+	}
+}
+
+// maxFold is the gas of a function that its callers pay for at most.
+const maxFold = 100
+
+// enter counts the depth, and opens the block that every way out ends.
+func (f *function) enter() {
+	if !f.counted {
+		return
+	}
+	w := &f.out
+	w.global(0x23, f.module.stackGlobal())
+	w.byte(0x41)
+	w.s64(int64(f.weight))
+	w.byte(0x6b) // i32.sub
+	w.local(0x22, f.local(typeI32, 0))
+	w.global(0x24, f.module.stackGlobal())
+	w.local(0x20, f.local(typeI32, 0))
+	w.byte(0x41)
+	w.s64(int64(f.room))
+	w.bytes([]byte{0x48, 0x04, 0x40}) // i32.lt_s; if
+	f.overflow()
+	w.byte(0x0b)
+	w.byte(0x02)
+	f.module.blockType(w, f.typ.results)
+}
+
+// overflow traps. Below zero the counter tells why.
+func (f *function) overflow() {
+	w := &f.out
+	if f.room > 0 {
+		w.bytes([]byte{0x41, 0x7f}) // i32.const -1
+		w.global(0x24, f.module.stackGlobal())
+	}
+	w.byte(0x00)
+}
+
+// leave takes the depth back. The function's own end has been written as that
+// of the block.
+func (f *function) leave() {
+	if !f.counted {
+		return
+	}
+	w := &f.out
+	w.global(0x23, f.module.stackGlobal())
+	w.byte(0x41)
+	w.s64(int64(f.weight))
+	w.byte(0x6a) // i32.add
+	w.global(0x24, f.module.stackGlobal())
+	w.byte(0x0b)
+}
+
+// readGas has the local hold what the global does.
+func (f *function) readGas() {
+	f.out.global(0x23, f.module.gasGlobal())
+	f.out.local(0x21, f.local(typeI64, 0))
+}
+
+// charge takes a cost from the gas and traps when it is used up. With held the
+// local holds the gas.
+func (f *function) charge(cost int64, held bool) {
+	if cost == 0 {
+		return
+	}
+	w := &f.out
+	if held {
+		w.local(0x20, f.local(typeI64, 0))
+	} else {
+		w.global(0x23, f.module.gasGlobal())
+	}
+	w.byte(0x42)
+	w.s64(cost)
+	f.take()
+}
+
+// chargeBytes takes an eighth of the i32 on top of the stack, a length in bytes,
+// from the gas; the i32 stays.
+func (f *function) chargeBytes() {
+	w := &f.out
+	w.local(0x22, f.local(typeI32, 0))
+	w.global(0x23, f.module.gasGlobal())
+	w.local(0x20, f.local(typeI32, 0))
+	w.bytes([]byte{0xad, 0x42, bulkShift, 0x88}) // i64.extend_i32_u; i64.const; i64.shr_u
+	f.take()
+}
+
+// chargePages takes the price of the pages on top of the stack from the gas; the
+// i32 stays. More pages than there can be are refused by memory.grow and cost
+// nothing.
+func (f *function) chargePages() {
+	w := &f.out
+	n := f.local(typeI32, 0)
+	w.local(0x22, n)
+	w.global(0x23, f.module.gasGlobal())
+	w.local(0x20, n)
+	w.bytes([]byte{0x41, 0})
+	w.local(0x20, n)
+	w.byte(0x41)
+	w.s64(1 << 16)
+	w.bytes([]byte{0x49, 0x1b, 0xad, 0x42, growShift, 0x86}) // i32.lt_u; select; i64.extend_i32_u; i64.const; i64.shl
+	f.take()
+}
+
+// take ends a charge: gas and cost are on the stack.
+func (f *function) take() {
+	w := &f.out
+	g := f.local(typeI64, 0)
+	w.byte(0x7d) // i64.sub
+	w.local(0x22, g)
+	w.global(0x24, f.module.gasGlobal())
+	w.local(0x20, g)
+	w.bytes([]byte{0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b}) // i64.const 0; i64.lt_s; if; unreachable; end
+}

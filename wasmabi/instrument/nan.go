@@ -1,0 +1,251 @@
+package instrument
+
+// floats follows the values of a function whose NaNs have bits that Wasm leaves
+// open, from the instructions that make them to where the bits can be seen. A
+// NaN need not be made canonical before that: arithmetic and comparisons ask
+// only whether it is one.
+//
+// Every operand is taken once, so that to make it canonical where it comes
+// from costs as much as where it goes. Only a local is read and set at several
+// places, and one choice holds for all of them: either what is set is canonical
+// (clean), or what is read is made so where it can be seen (open).
+type floats struct {
+	nodes  []node // the first is any value of known bits
+	locals []floatLocal
+	place  map[uint32]int32 // of a local in locals
+}
+
+// node is a value: what an instruction made, a local that was read, or one of
+// two that a select took.
+type node struct {
+	at     int32 // ordinal of the instruction
+	kind   floatKind
+	use    use
+	target int32 // a local, or a node
+	weight int32 // the deeper in loops the more
+	made   bool  // by arithmetic
+	open   bool  // its bits are
+}
+
+// use is what takes a value.
+type use uint8
+
+const (
+	hidden  use = iota // what asks no more than whether it is a NaN
+	escapes            // what can tell its bits
+	setsLocal
+	chosen // a select
+)
+
+type floatLocal struct {
+	gets  []int32 // nodes
+	sets  []int32
+	clean bool // what is set is canonical
+	open  bool // what is set may not be
+}
+
+func newFloats() floats {
+	return floats{nodes: make([]node, 1), place: make(map[uint32]int32)}
+}
+
+func (f *floats) add(w *flow, n node) int32 {
+	n.at = int32(w.f.count)
+	n.weight = int32(1) << (3 * min(w.top().loops, 8))
+	f.nodes = append(f.nodes, n)
+	return int32(len(f.nodes) - 1)
+}
+
+// escape has the bits of a value seen.
+func (f *floats) escape(v value) {
+	if v.node != 0 {
+		f.nodes[v.node].use = escapes
+	}
+}
+
+func scalar(typ byte) floatKind {
+	switch typ {
+	case typeF32:
+		return f32
+	case typeF64:
+		return f64
+	}
+	return noFloat
+}
+
+func (f *floats) get(w *flow, typ byte, local uint32) int32 {
+	kind := scalar(typ)
+	if kind == noFloat {
+		return 0
+	}
+	n := f.add(w, node{kind: kind})
+	l := &f.locals[f.local(local)]
+	l.gets = append(l.gets, n)
+	return n
+}
+
+// local finds the place of a local among those of floats.
+func (f *floats) local(i uint32) int32 {
+	at, ok := f.place[i]
+	if !ok {
+		at = int32(len(f.locals))
+		f.place[i] = at
+		f.locals = append(f.locals, floatLocal{})
+	}
+	return at
+}
+
+func (f *floats) set(v value, typ byte, local uint32) {
+	if v.node == 0 {
+		return
+	}
+	if v.signed || scalar(typ) == noFloat {
+		f.escape(v) // a sign that was changed could not be restored later
+		return
+	}
+	at := f.local(local)
+	f.nodes[v.node].use, f.nodes[v.node].target = setsLocal, at
+	f.locals[at].sets = append(f.locals[at].sets, v.node)
+}
+
+// either is the value of a select between two.
+func (f *floats) either(w *flow, a, b value) int32 {
+	kind := scalar(a.typ)
+	if a.node == 0 && b.node == 0 {
+		return 0
+	}
+	if kind == noFloat || a.signed || b.signed {
+		f.escape(a)
+		f.escape(b)
+		return 0
+	}
+	n := f.add(w, node{kind: kind})
+	for _, v := range []value{a, b} {
+		if v.node != 0 {
+			f.nodes[v.node].use, f.nodes[v.node].target = chosen, n
+		}
+	}
+	return n
+}
+
+// simple takes the operands of an instruction of fixed type and gives its result.
+func (f *floats) simple(w *flow, in instr, s *signature) {
+	made := produces(in)
+	through, signed := passes(in)
+	var kept value
+	for i := len(s.params) - 1; i >= 0; i-- {
+		v := w.pop(s.params[i])
+		switch {
+		case v.node == 0:
+		case through && i == 0:
+			kept = value{node: v.node, signed: v.signed || signed}
+		case !hides(f.nodes[v.node].kind, in):
+			f.escape(v)
+		}
+	}
+	for _, t := range s.results {
+		switch {
+		case made != noFloat:
+			w.push(value{typ: t, node: f.add(w, node{kind: made, made: true})})
+		case through:
+			w.push(value{typ: t, node: kept.node, signed: kept.signed})
+		default:
+			w.push(value{typ: t})
+		}
+	}
+}
+
+// passes tells instructions that move a scalar and change no more than its
+// sign. Of two operands it is the first that is moved.
+func passes(in instr) (through, signed bool) {
+	switch in.op {
+	case 0x8b, 0x99: // abs: of whatever sign, a canonical NaN becomes the canonical one
+		return true, false
+	case 0x8c, 0x9a, 0x98, 0xa6: // neg copysign
+		return true, true
+	}
+	return false, false
+}
+
+// canonical is an instruction, by its ordinal, whose NaNs are made canonical.
+type canonical struct {
+	at   int32
+	kind floatKind
+}
+
+// solve decides which values are made canonical, in the order of their
+// instructions.
+func (f *floats) solve() []canonical {
+	f.spread()
+	for i := range f.locals {
+		f.decide(&f.locals[i])
+	}
+	f.spread()
+	var at []canonical
+	for i := 1; i < len(f.nodes); i++ {
+		if n := &f.nodes[i]; n.open && f.seen(n) {
+			at = append(at, canonical{n.at, n.kind})
+		}
+	}
+	return at
+}
+
+// spread finds which values and locals are open.
+func (f *floats) spread() {
+	for i := range f.nodes {
+		f.nodes[i].open = false
+	}
+	for i := range f.locals {
+		f.locals[i].open = false
+	}
+	var todo []int32
+	mark := func(i int32) {
+		if !f.nodes[i].open {
+			f.nodes[i].open = true
+			todo = append(todo, i)
+		}
+	}
+	for i := 1; i < len(f.nodes); i++ {
+		if f.nodes[i].made {
+			mark(int32(i))
+		}
+	}
+	for len(todo) > 0 {
+		n := &f.nodes[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		switch n.use {
+		case chosen:
+			mark(n.target)
+		case setsLocal:
+			if l := &f.locals[n.target]; !l.clean && !l.open {
+				l.open = true
+				for _, get := range l.gets {
+					mark(get)
+				}
+			}
+		}
+	}
+}
+
+// seen tells whether the bits of a value are.
+func (f *floats) seen(n *node) bool {
+	return n.use == escapes || n.use == setsLocal && f.locals[n.target].clean
+}
+
+// decide makes a local clean where that is the cheaper.
+func (f *floats) decide(l *floatLocal) {
+	if !l.open {
+		return
+	}
+	var sets, gets int64
+	for _, i := range l.sets {
+		if f.nodes[i].open {
+			sets += int64(f.nodes[i].weight)
+		}
+	}
+	for _, i := range l.gets {
+		if f.nodes[i].use == escapes {
+			gets += int64(f.nodes[i].weight)
+		}
+	}
+	l.clean = gets > 0 && sets <= gets
+}
