@@ -42,51 +42,67 @@ func (m *module) fold(funcs []*function) {
 // maxFold is the gas of a function that its callers pay for at most.
 const maxFold = 100
 
-// enter counts the depth, and opens the block that every way out ends.
+// bare tells whether a function needs nothing around its body.
+func (f *function) bare() bool {
+	charges := !f.folded && f.stretches[0].cost > 0 || len(f.loops) > 0 || f.ranges > 0
+	return !charges && !f.counted
+}
+
+// enter charges for the function, counts the depth, and opens the blocks that
+// are left when either is used up. One trap behind the body for all of its
+// charges keeps the code between them short. It ends with a block that every
+// way out of the body ends.
 func (f *function) enter() {
-	if !f.counted {
+	if f.bare() {
 		return
 	}
 	w := &f.out
-	w.global(0x23, f.module.stackGlobal())
-	w.byte(0x41)
-	w.s64(int64(f.weight))
-	w.byte(0x6b) // i32.sub
-	w.local(0x22, f.local(typeI32, 0))
-	w.global(0x24, f.module.stackGlobal())
-	w.local(0x20, f.local(typeI32, 0))
-	w.byte(0x41)
-	w.s64(int64(f.room))
-	w.bytes([]byte{0x48, 0x04, 0x40}) // i32.lt_s; if
-	f.overflow()
-	w.byte(0x0b)
+	w.bytes([]byte{0x02, 0x40})
+	if f.counted {
+		w.bytes([]byte{0x02, 0x40})
+		f.around++
+	}
+	if !f.folded {
+		f.charge(f.stretches[0].cost, false)
+	}
+	if f.counted {
+		w.global(0x23, f.module.stackGlobal())
+		w.byte(0x41)
+		w.s64(int64(f.weight))
+		w.byte(0x6b) // i32.sub
+		w.local(0x22, f.local(typeI32, 0))
+		w.global(0x24, f.module.stackGlobal())
+		w.local(0x20, f.local(typeI32, 0))
+		w.byte(0x41)
+		w.s64(int64(f.room))
+		w.bytes([]byte{0x48, 0x0d, 0}) // i32.lt_s; br_if
+	}
 	w.byte(0x02)
 	f.module.blockType(w, f.typ.results)
+	f.around++
 }
 
-// overflow traps. Below zero the counter tells why.
-func (f *function) overflow() {
-	w := &f.out
-	if f.room > 0 {
-		w.bytes([]byte{0x41, 0x7f}) // i32.const -1
-		w.global(0x24, f.module.stackGlobal())
-	}
-	w.byte(0x00)
-}
-
-// leave takes the depth back. The function's own end has been written as that
-// of the block.
+// leave takes the depth back, and has the traps behind it. The function's own
+// end has been written as that of the block around its body.
 func (f *function) leave() {
-	if !f.counted {
+	if f.bare() {
 		return
 	}
 	w := &f.out
-	w.global(0x23, f.module.stackGlobal())
-	w.byte(0x41)
-	w.s64(int64(f.weight))
-	w.byte(0x6a) // i32.add
-	w.global(0x24, f.module.stackGlobal())
-	w.byte(0x0b)
+	if f.counted {
+		w.global(0x23, f.module.stackGlobal())
+		w.byte(0x41)
+		w.s64(int64(f.weight))
+		w.byte(0x6a) // i32.add
+		w.global(0x24, f.module.stackGlobal())
+	}
+	w.byte(0x0f)
+	if f.counted { // below zero the counter tells why
+		w.bytes([]byte{0x0b, 0x41, 0x7f}) // end; i32.const -1
+		w.global(0x24, f.module.stackGlobal())
+		w.byte(0x00)
+	}
+	w.bytes([]byte{0x0b, 0x00, 0x0b}) // end; unreachable; end
 }
 
 // readGas has the local hold what the global does.
@@ -148,5 +164,6 @@ func (f *function) take() {
 	w.local(0x22, g)
 	w.global(0x24, f.module.gasGlobal())
 	w.local(0x20, g)
-	w.bytes([]byte{0x42, 0, 0x53, 0x04, 0x40, 0x00, 0x0b}) // i64.const 0; i64.lt_s; if; unreachable; end
+	w.bytes([]byte{0x42, 0, 0x53, 0x0d}) // i64.const 0; i64.lt_s; br_if
+	w.u32(f.around)
 }

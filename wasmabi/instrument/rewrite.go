@@ -24,9 +24,6 @@ func (f *function) rewrite() []byte {
 // code writes the instructions with what is added between them.
 func (f *function) code() {
 	r := *f.body.code
-	if !f.folded {
-		f.charge(f.stretches[0].cost, false)
-	}
 	f.enter()
 	depth, loops := 0, 0 // open blocks of the function itself
 	nans := f.canonical
@@ -38,11 +35,14 @@ func (f *function) code() {
 		switch in.op {
 		case 0x02, 0x04:
 			depth++
+			f.around++
 		case 0x03:
 			depth++
+			f.around++
 			loops++
 			f.charge(f.stretches[loops].cost, !f.loops[loops-1].calls)
 		case 0x0b:
+			f.around--
 			if depth--; depth < 0 {
 				f.leave()
 				return
