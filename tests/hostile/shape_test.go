@@ -1,0 +1,145 @@
+package hostile
+
+import (
+	"lockstep/wasmabi"
+)
+
+// recursions go on until the stack ends.
+func recursions() []guest {
+	return []guest{
+		starves(code(forever())).named("endless loop"),
+		ends(wasmabi.StackOverflow, 4+1800*3, func() []byte {
+			m := newModule()
+			return m.apply(call(m.proc(call(0))))
+		}).named("recursion"),
+		ends(wasmabi.StackOverflow, 4+1800*3, func() []byte {
+			m := newModule()
+			m.proc(call(1))
+			m.proc(call(2))
+			return m.apply(call(m.proc(call(0))))
+		}).named("recursion of three"),
+		ends(wasmabi.StackOverflow, 4+1800*7, func() []byte {
+			m := newModule()
+			m.table, m.entries = 1, []uint32{0}
+			f := m.proc(con(0), callIndirect(m.typ(nil, nil)))
+			return m.apply(call(f))
+		}).named("recursion through the table"),
+		ends(wasmabi.StackOverflow, 2_700_679, func() []byte {
+			m := newModule()
+			return m.apply(call(m.fn(m.typ(nil, nil), 2000, i64, live(2000, call(0)))))
+		}).named("recursion with 2,000 locals in use"),
+		ends(wasmabi.StackOverflow, 1004+450*3, func() []byte {
+			m := newModule()
+			results := times(1000, []byte{i32})
+			f := m.fn(m.typ(nil, results), 0, i32, call(0))
+			return m.apply(call(f), times(1000, drop))
+		}).named("recursion through 1,000 results"),
+		ends(wasmabi.StackOverflow, 900_454, func() []byte {
+			m := newModule()
+			f := m.proc(times(3000, memorySize), call(0), times(3000, drop))
+			return m.apply(call(f))
+		}).named("recursion under 3,000 operands"),
+	}
+}
+
+// live sets n locals of 64 bits, runs code, and uses them all.
+func live(n int, code []byte) []byte {
+	var b []byte
+	for i := range n {
+		b = cat(b, con(0), []byte{0x29, 3}, u32(8*i), set(i)) // i64.load
+	}
+	b = cat(b, code)
+	for i := range n {
+		b = cat(b, con(0), get(i), []byte{0x37, 3}, u32(8*i)) // i64.store
+	}
+	return b
+}
+
+// shapes are modules whose form is the attack.
+func shapes() []guest {
+	return append([]guest{
+		accepted(20_001, "", func() []byte {
+			m := newModule()
+			m.globals = 10_000
+			var b []byte
+			for i := range m.globals {
+				b = cat(b, con(int32(i)), setGlobal(i))
+			}
+			return m.apply(b)
+		}).named("10,000 globals"),
+		refused("over a limit: globals", func() []byte {
+			m := newModule()
+			m.globals = 100_000
+			return m.apply()
+		}).named("100,000 globals"),
+		accepted(3, "", code(block(con(65_536), brTable(65_536)))).named("65,536 labels"),
+		refused("over a limit: labels of a br_table", code(block(con(0), brTable(1_000_000)))).named("1,000,000 labels"),
+		accepted(6, "", withLocals(50_000)).named("50,000 locals"),
+		refused("over a limit: locals of a function", withLocals(50_001)).named("50,001 locals"),
+		accepted(1, "", nested(8_191)).named("8,191 blocks and the function"),
+		refused("over a limit: nested blocks", nested(8_192)).named("8,192 blocks and the function"),
+		refused("over a limit: nested blocks", nested(10_000)).named("10,000 blocks"),
+		accepted(20_001, "", code(times(10_000, memorySize), times(9_999, add), drop)).named("10,000 operands"),
+	}, imports()...)
+}
+
+func withLocals(n int) func() []byte {
+	return func() []byte {
+		m := newModule()
+		f := m.fn(m.typ(nil, nil), n, i32, con(1), set(n-1))
+		return m.apply(call(f))
+	}
+}
+
+func nested(n int) func() []byte {
+	return code(times(n, []byte{0x02, 0x40}), times(n, []byte{0x0b}))
+}
+
+func imports() []guest {
+	foreign := func(kind byte, desc ...byte) func() []byte {
+		return func() []byte {
+			m := newModule()
+			m.imports = append(m.imports, cat(sized([]byte("env")), sized([]byte("x")), []byte{kind}, desc))
+			return m.apply()
+		}
+	}
+	return []guest{
+		refused("forbidden: import of table", foreign(1, 0x70, 0, 1)).named("import of a table"),
+		refused("forbidden: import of memory", foreign(2, 0, 1)).named("import of a memory"),
+		refused("forbidden: import of global", foreign(3, i32, 1)).named("import of a global"),
+		refused("unknown import", func() []byte {
+			m := newModule()
+			m.importFunc(wasmabi.Func{Module: "env", Name: "system", Params: "i", Results: "i"})
+			return m.apply()
+		}).named("import of a function that is not there"),
+		refused("unknown import", func() []byte {
+			m := newModule()
+			m.importFunc(wasmabi.Func{Module: "lockstep_v2", Name: "input_size", Results: "i"})
+			return m.apply()
+		}).named("import of another contract"),
+		refused("wrong type", func() []byte {
+			m := newModule()
+			m.importFunc(wasmabi.Func{Module: wasmabi.Module, Name: "input_size", Results: "I"})
+			return m.apply()
+		}).named("import of another type"),
+		accepted(4358, "\x00\x00\x00\x00\x00\x00\x00\x00", everything).named("every host function"),
+	}
+}
+
+// everything imports and calls all that there is, but what ends the call.
+func everything() []byte {
+	m := newModule()
+	all := append(wasmabi.Imports[:len(wasmabi.Imports):len(wasmabi.Imports)], wasmabi.WASI...)
+	var b []byte
+	for _, f := range all {
+		index := m.importFunc(f)
+		if f.Name == "proc_exit" {
+			continue
+		}
+		for _, p := range f.Params {
+			b = append(b, map[rune]byte{'i': 0x41, 'I': 0x42}[p], 8)
+		}
+		b = cat(b, call(index), times(len(f.Results), drop))
+	}
+	return m.apply(b)
+}
