@@ -9,7 +9,7 @@ import (
 
 // inputGas and pages are what a machine of these tests may use for an input.
 const (
-	inputGas = 3_000_000
+	inputGas = 10_000_000
 	pages    = 64
 )
 

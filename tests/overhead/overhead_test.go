@@ -134,4 +134,3 @@ func geomean(x []float64) float64 {
 	}
 	return math.Exp(sum / float64(max(1, len(x))))
 }
-

@@ -6,6 +6,7 @@ func (f *function) analyse() {
 	f.floats = newFloats()
 	f.stretches = append(f.stretches, stretch{})
 	w := &flow{f: f, r: &r, locals: f.localTypes()}
+	w.set = make([]int32, len(w.locals))
 	w.begin(0x02, funcType{results: f.typ.results})
 	for len(w.frames) > 0 {
 		in := f.next(&r)
@@ -23,7 +24,6 @@ func (f *function) analyse() {
 	if r.more() {
 		r.fail(Malformed, "code after the end of a function")
 	}
-	f.height = w.height
 	f.canonical = f.floats.solve()
 	f.floats, f.scratch = floats{}, nil
 }
@@ -32,6 +32,7 @@ func (f *function) analyse() {
 func (f *function) account(w *flow, in instr) {
 	b := w.top()
 	f.stretches[b.stretch].cost += price(in)
+	f.slots.wide = f.slots.wide || in.op == 0xfd
 	switch {
 	case in.op == 0x10:
 		f.calls = append(f.calls, call{int32(b.stretch), in.imm})

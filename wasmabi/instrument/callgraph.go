@@ -187,8 +187,3 @@ func (g *graph) settle(v int32, counts bool) {
 		g.funcs[v].weighs = weighs{weight: own, static: static, counted: g.counted[v], room: min(below, maxStatic)}
 	}
 }
-
-// frameWeight is the depth that one call of the function takes.
-func (f *function) frameWeight() int32 {
-	return int32(1 + (int(f.firstLocal)+f.height)/localsPerWeight)
-}

@@ -135,7 +135,7 @@ func (m *module) encodeGlobals() []byte {
 	s.bytes([]byte{0x0b, typeI32, 1, 0x41})
 	s.s64(MaxDepth)
 	s.byte(0x0b)
-	for range m.dropped {
+	for range len(m.dropped) {
 		s.bytes([]byte{typeI32, 1, 0x41, 0, 0x0b})
 	}
 	return s.buf

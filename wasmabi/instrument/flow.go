@@ -1,6 +1,9 @@
 package instrument
 
-import "fmt"
+import (
+	"fmt"
+	"sort"
+)
 
 // value is one operand: its type, 0 where code cannot be reached and any would
 // do, and where it comes from, as far as the bits of NaNs go.
@@ -8,6 +11,7 @@ type value struct {
 	typ    byte
 	node   int32 // in the function's floats; 0 is a value of known bits
 	signed bool  // the sign was changed on the way
+	plain  bool  // it is no NaN
 }
 
 // frame is an open block.
@@ -16,9 +20,10 @@ type frame struct {
 	params, results []byte
 	height          int // of the operands below
 	unreachable     bool
-	stretch         int // of gas, that it belongs to
-	loop            int // ordinal of the innermost loop, -1 outside of loops
-	loops           int // how many are around
+	stretch         int   // of gas, that it belongs to
+	loop            int   // ordinal of the innermost loop, -1 outside of loops
+	loops           int   // how many are around
+	opened          int32 // ordinal of the instruction
 }
 
 // flow follows the types of the operands through a function, as the validation
@@ -30,8 +35,8 @@ type flow struct {
 	r      *reader
 	stack  []value
 	frames []frame
-	height int // of the operands, the most there were
 	locals []byte
+	set    []int32 // ordinal of the last instruction that set each local, and 1
 }
 
 func (w *flow) invalid(format string, args ...any) {
@@ -42,7 +47,7 @@ func (w *flow) top() *frame { return &w.frames[len(w.frames)-1] }
 
 func (w *flow) push(v value) {
 	w.stack = append(w.stack, v)
-	w.height = max(w.height, len(w.stack))
+	w.f.slots.push(len(w.stack), len(w.locals))
 }
 
 func (w *flow) pushAll(types []byte) {
@@ -91,7 +96,7 @@ func (w *flow) unreachable() {
 
 func (w *flow) begin(op byte, t funcType) {
 	w.popAll(t.params)
-	b := frame{op: op, params: t.params, results: t.results, height: len(w.stack), loop: -1}
+	b := frame{op: op, params: t.params, results: t.results, height: len(w.stack), loop: -1, opened: int32(w.f.count) + 1}
 	if len(w.frames) > 0 {
 		b.stretch, b.loop, b.loops = w.top().stretch, w.top().loop, w.top().loops
 	}
@@ -252,6 +257,7 @@ func (w *flow) call(in instr) {
 		t = m.types[in.imm]
 	}
 	w.popAll(t.params)
+	w.f.slots.call(len(w.stack), len(t.params)+len(t.results))
 	w.pushAll(t.results)
 }
 
@@ -285,10 +291,23 @@ func (w *flow) local(in instr) {
 		w.push(value{typ: t, node: w.f.floats.get(w, t, in.imm)})
 		return
 	}
-	w.f.floats.set(w.pop(t), t, in.imm)
+	w.assign(in.imm)
+	w.f.floats.set(w, w.pop(t), t, in.imm)
 	if in.op == 0x22 {
 		w.push(value{typ: t, node: w.f.floats.get(w, t, in.imm)})
 	}
+}
+
+// assign counts a new value of a local, and the labels at which it may meet
+// others: the ends of the blocks around in which it was not set before.
+func (w *flow) assign(local uint32) {
+	last := w.set[local]
+	inside := sort.Search(len(w.frames), func(i int) bool { return w.frames[i].opened > last })
+	w.f.slots.assigned++
+	if w.f.slots.met += len(w.frames) - inside; w.f.slots.met > maxMeetings {
+		w.r.fail(TooMany, "values of locals that meet at the ends of blocks")
+	}
+	w.set[local] = int32(w.f.count) + 1
 }
 
 func (w *flow) global(in instr) {

@@ -47,7 +47,7 @@ type function struct {
 	loops     []loop // in the order they begin; each has the stretch of its ordinal + 1
 	calls     []call
 	indirect  []uint32 // types of indirect calls
-	height    int      // of the operands, at most
+	slots     slots
 	drops     []uint32 // data segments
 	ranges    int      // operations that pay by length
 	nesting   int      // blocks, at most

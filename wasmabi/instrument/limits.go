@@ -22,12 +22,13 @@ const (
 	maxBrTable   = 65_536
 	maxNameBytes = 100_000
 	maxWork      = 200_000_000
+	maxMeetings  = 300_000 // see flow.assign; a compiler has a value for each
 )
 
 // MaxDepth bounds nested calls: the sum of the weights of the functions on the
-// stack. A function weighs 1 and 1 more for every 256 locals, so that the
-// stack stays far below the 50 MB that wazero's compiler gives it, and its
-// frames below the 2,000 that wazero's interpreter counts.
+// stack. A function weighs 1, and 1 more for every frameUnit bytes that its frame
+// may have, so that the stack stays below the 50 MB that wazero's compiler gives
+// it, and its frames below the 2,000 that wazero's interpreter counts.
 const MaxDepth = 1_800
 
-const localsPerWeight = 256
+const frameUnit = 16 << 10

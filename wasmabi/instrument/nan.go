@@ -1,5 +1,7 @@
 package instrument
 
+import "encoding/binary"
+
 // floats follows the values of a function whose NaNs have bits that Wasm leaves
 // open, from the instructions that make them to where the bits can be seen. A
 // NaN need not be made canonical before that: arithmetic and comparisons ask
@@ -8,7 +10,8 @@ package instrument
 // Every operand is taken once, so that to make it canonical where it comes
 // from costs as much as where it goes. Only a local is read and set at several
 // places, and one choice holds for all of them: either what is set is canonical
-// (clean), or what is read is made so where it can be seen (open).
+// (clean), or what is read is made so where it can be seen (open). A local that
+// also holds what was only moved must be clean, for those bits stay as they are.
 type floats struct {
 	nodes  []node // the first is any value of known bits
 	locals []floatLocal
@@ -25,6 +28,8 @@ type node struct {
 	weight int32 // the deeper in loops the more
 	made   bool  // by arithmetic
 	open   bool  // its bits are
+	moved  bool  // it may be a NaN of bits that must stay
+	split  bool  // of a select: what it takes is made canonical, not what it gives
 }
 
 // use is what takes a value.
@@ -40,6 +45,7 @@ const (
 type floatLocal struct {
 	gets  []int32 // nodes
 	sets  []int32
+	moved bool // what is set may be a NaN of bits that must stay
 	clean bool // what is set is canonical
 	open  bool // what is set may not be
 }
@@ -78,33 +84,37 @@ func (f *floats) get(w *flow, typ byte, local uint32) int32 {
 		return 0
 	}
 	n := f.add(w, node{kind: kind})
-	l := &f.locals[f.local(local)]
+	l := &f.locals[f.local(w, local)]
 	l.gets = append(l.gets, n)
 	return n
 }
 
 // local finds the place of a local among those of floats.
-func (f *floats) local(i uint32) int32 {
+func (f *floats) local(w *flow, i uint32) int32 {
 	at, ok := f.place[i]
 	if !ok {
 		at = int32(len(f.locals))
 		f.place[i] = at
-		f.locals = append(f.locals, floatLocal{})
+		f.locals = append(f.locals, floatLocal{moved: int(i) < len(w.f.typ.params)})
 	}
 	return at
 }
 
-func (f *floats) set(v value, typ byte, local uint32) {
-	if v.node == 0 {
+func (f *floats) set(w *flow, v value, typ byte, local uint32) {
+	if scalar(typ) == noFloat {
+		f.escape(v)
 		return
 	}
-	if v.signed || scalar(typ) == noFloat {
-		f.escape(v) // a sign that was changed could not be restored later
-		return
+	at := f.local(w, local)
+	switch {
+	case v.plain:
+	case v.node == 0, v.signed: // a sign that was changed could not be restored later
+		f.escape(v)
+		f.locals[at].moved = true
+	default:
+		f.nodes[v.node].use, f.nodes[v.node].target = setsLocal, at
+		f.locals[at].sets = append(f.locals[at].sets, v.node)
 	}
-	at := f.local(local)
-	f.nodes[v.node].use, f.nodes[v.node].target = setsLocal, at
-	f.locals[at].sets = append(f.locals[at].sets, v.node)
 }
 
 // either is the value of a select between two.
@@ -118,7 +128,7 @@ func (f *floats) either(w *flow, a, b value) int32 {
 		f.escape(b)
 		return 0
 	}
-	n := f.add(w, node{kind: kind})
+	n := f.add(w, node{kind: kind, moved: a.node == 0 && !a.plain || b.node == 0 && !b.plain})
 	for _, v := range []value{a, b} {
 		if v.node != 0 {
 			f.nodes[v.node].use, f.nodes[v.node].target = chosen, n
@@ -149,9 +159,20 @@ func (f *floats) simple(w *flow, in instr, s *signature) {
 		case through:
 			w.push(value{typ: t, node: kept.node, signed: kept.signed})
 		default:
-			w.push(value{typ: t})
+			w.push(value{typ: t, plain: isNumber(w, in)})
 		}
 	}
+}
+
+// isNumber tells instructions that never give a NaN.
+func isNumber(w *flow, in instr) bool {
+	switch {
+	case in.op == 0x43:
+		return binary.LittleEndian.Uint32(w.r.data[in.to-4:])&0x7fffffff <= 0x7f800000
+	case in.op == 0x44:
+		return binary.LittleEndian.Uint64(w.r.data[in.to-8:])&(1<<63-1) <= 0x7ff0<<48
+	}
+	return in.op >= 0xb2 && in.op <= 0xba && in.op != 0xb6 // conversions of integers
 }
 
 // passes tells instructions that move a scalar and change no more than its
@@ -175,11 +196,16 @@ type canonical struct {
 // solve decides which values are made canonical, in the order of their
 // instructions.
 func (f *floats) solve() []canonical {
-	f.spread()
-	for i := range f.locals {
-		f.decide(&f.locals[i])
+	f.spread(func(n *node) bool { return n.moved }, func(n *node) { n.moved = true }, func(l *floatLocal) *bool { return &l.moved })
+	f.spreadOpen()
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		n.split = n.open && n.moved
 	}
-	f.spread()
+	for i := range f.locals {
+		f.locals[i].decide(f.nodes)
+	}
+	f.spreadOpen()
 	var at []canonical
 	for i := 1; i < len(f.nodes); i++ {
 		if n := &f.nodes[i]; n.open && f.seen(n) {
@@ -189,38 +215,52 @@ func (f *floats) solve() []canonical {
 	return at
 }
 
-// spread finds which values and locals are open.
-func (f *floats) spread() {
+// spreadOpen finds which values and locals are open.
+func (f *floats) spreadOpen() {
 	for i := range f.nodes {
-		f.nodes[i].open = false
+		f.nodes[i].open = f.nodes[i].made
 	}
 	for i := range f.locals {
 		f.locals[i].open = false
 	}
+	f.spread(func(n *node) bool { return n.open }, func(n *node) { n.open = true }, func(l *floatLocal) *bool { return &l.open })
+}
+
+// spread carries a property from the values that have it to those that they
+// become, through locals that are not clean and selects that are not split.
+func (f *floats) spread(has func(*node) bool, give func(*node), ofLocal func(*floatLocal) *bool) {
 	var todo []int32
 	mark := func(i int32) {
-		if !f.nodes[i].open {
-			f.nodes[i].open = true
+		if !has(&f.nodes[i]) {
+			give(&f.nodes[i])
 			todo = append(todo, i)
 		}
 	}
-	for i := 1; i < len(f.nodes); i++ {
-		if f.nodes[i].made {
-			mark(int32(i))
+	fill := func(l *floatLocal) {
+		for _, get := range l.gets {
+			mark(get)
+		}
+	}
+	for i := range f.nodes {
+		if has(&f.nodes[i]) {
+			todo = append(todo, int32(i))
+		}
+	}
+	for i := range f.locals {
+		if l := &f.locals[i]; *ofLocal(l) {
+			fill(l)
 		}
 	}
 	for len(todo) > 0 {
-		n := &f.nodes[todo[len(todo)-1]]
+		n := f.nodes[todo[len(todo)-1]]
 		todo = todo[:len(todo)-1]
-		switch n.use {
-		case chosen:
+		switch {
+		case n.use == chosen && !f.nodes[n.target].split:
 			mark(n.target)
-		case setsLocal:
-			if l := &f.locals[n.target]; !l.clean && !l.open {
-				l.open = true
-				for _, get := range l.gets {
-					mark(get)
-				}
+		case n.use == setsLocal:
+			if l := &f.locals[n.target]; !l.clean && !*ofLocal(l) {
+				*ofLocal(l) = true
+				fill(l)
 			}
 		}
 	}
@@ -228,23 +268,24 @@ func (f *floats) spread() {
 
 // seen tells whether the bits of a value are.
 func (f *floats) seen(n *node) bool {
-	return n.use == escapes || n.use == setsLocal && f.locals[n.target].clean
+	return n.use == escapes || n.use == setsLocal && f.locals[n.target].clean || n.use == chosen && f.nodes[n.target].split
 }
 
-// decide makes a local clean where that is the cheaper.
-func (f *floats) decide(l *floatLocal) {
-	if !l.open {
+// decide makes a local clean where it must be, or where that is the cheaper.
+func (l *floatLocal) decide(nodes []node) {
+	if !l.open || l.moved {
+		l.clean = l.open
 		return
 	}
 	var sets, gets int64
 	for _, i := range l.sets {
-		if f.nodes[i].open {
-			sets += int64(f.nodes[i].weight)
+		if nodes[i].open {
+			sets += int64(nodes[i].weight)
 		}
 	}
 	for _, i := range l.gets {
-		if f.nodes[i].use == escapes {
-			gets += int64(f.nodes[i].weight)
+		if nodes[i].use == escapes {
+			gets += int64(nodes[i].weight)
 		}
 	}
 	l.clean = gets > 0 && sets <= gets
