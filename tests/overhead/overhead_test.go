@@ -3,7 +3,9 @@ package overhead
 import (
 	"context"
 	"embed"
+	"maps"
 	"math"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -133,4 +135,32 @@ func geomean(x []float64) float64 {
 		sum += math.Log(v)
 	}
 	return math.Exp(sum / float64(max(1, len(x))))
+}
+
+// BenchmarkInstrument reports the speed of the rewriting, and the size of the
+// module afterwards for 1 of what it was.
+func BenchmarkInstrument(b *testing.B) {
+	kv, err := os.ReadFile("../../guests/examples/kv/kv-v1.wasm")
+	if err != nil {
+		b.Fatal(err)
+	}
+	modules := map[string][]byte{"kv": kv}
+	for _, k := range suite {
+		modules[k.name] = k.wasm(b)
+	}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		b.Run(name, func(b *testing.B) {
+			wasm := modules[name]
+			b.SetBytes(int64(len(wasm)))
+			size := 0
+			for b.Loop() {
+				m, err := instrument.Instrument(wasm, instrument.Config{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				size = len(m.Wasm)
+			}
+			b.ReportMetric(float64(size)/float64(len(wasm)), "growth")
+		})
+	}
 }

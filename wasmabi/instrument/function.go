@@ -123,7 +123,7 @@ func (f *function) local(typ byte, n int) uint32 {
 func (f *function) next(r *reader) instr {
 	in := instr{from: r.at}
 	in.op = r.byte()
-	kind := core(in.op)
+	kind := coreTable[in.op]
 	switch in.op {
 	case 0xfc:
 		in.sub = r.u32()

@@ -6,15 +6,17 @@
 //     stretch of code where the stretch begins: at the entry of a function and
 //     at each turn of a loop. Below zero the guest traps. A stretch is all that
 //     stands in the function, or in the loop, outside of inner loops; so both
-//     arms of an if are paid for. Operations on ranges of memory pay by length.
-//   - Stack. Functions that can be part of a recursion, or that call others, weigh on
-//     the global "lockstep:stack"; below zero the guest traps. See MaxDepth.
-//   - NaN. An instruction whose result may be a NaN of bits that Wasm leaves open
-//     is followed by one that makes it the canonical positive NaN, unless what
-//     takes it cannot tell. Bits that are only moved stay as they are.
-//   - State. Every mutable global is exported, the start function too; the memory's
-//     maximum is what the machine allows, and one page more for the host's use.
-//     What could not be saved is refused.
+//     arms of an if are paid for. Small functions that neither loop nor call are
+//     paid for by who calls them. Operations on ranges of memory pay by length.
+//   - Stack. Functions from which a call may come back to them, directly or through
+//     a table, and those that call such a one, weigh on the global
+//     "lockstep:stack"; below zero the guest traps. See MaxDepth.
+//   - NaN. A NaN whose bits Wasm leaves open is made the canonical positive one
+//     before its bits can be seen: where it is stored, reinterpreted, passed on.
+//     Until then it may be computed with. Bits that are only moved stay as they are.
+//   - State. Every mutable global is exported, the start function too; whether a
+//     data segment was dropped is a global; the memory's maximum is what the machine
+//     allows, and one page more for the host's use. What could not be saved is refused.
 //   - Engines. A conditional branch is kept apart from the comparison before it,
 //     where wazero v1.12.0 would compile `0 < (x & y)` as if it were swapped.
 //

@@ -51,7 +51,7 @@ type floatLocal struct {
 }
 
 func newFloats() floats {
-	return floats{nodes: make([]node, 1), place: make(map[uint32]int32)}
+	return floats{nodes: make([]node, 1)}
 }
 
 func (f *floats) add(w *flow, n node) int32 {
@@ -93,6 +93,9 @@ func (f *floats) get(w *flow, typ byte, local uint32) int32 {
 func (f *floats) local(w *flow, i uint32) int32 {
 	at, ok := f.place[i]
 	if !ok {
+		if f.place == nil {
+			f.place = make(map[uint32]int32)
+		}
 		at = int32(len(f.locals))
 		f.place[i] = at
 		f.locals = append(f.locals, floatLocal{moved: int(i) < len(w.f.typ.params)})

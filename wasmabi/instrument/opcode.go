@@ -21,6 +21,14 @@ const (
 	bad
 )
 
+// coreTable is core, made once.
+var coreTable = func() (table [256]immediates) {
+	for op := range table {
+		table[op] = core(byte(op))
+	}
+	return table
+}()
+
 // core gives the immediates of one-byte opcodes; those not listed are refused.
 func core(op byte) immediates {
 	switch {

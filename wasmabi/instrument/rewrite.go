@@ -24,6 +24,7 @@ func (f *function) rewrite() []byte {
 // code writes the instructions with what is added between them.
 func (f *function) code() {
 	r := *f.body.code
+	f.out.buf = make([]byte, 0, len(r.data)*5/4+64)
 	f.enter()
 	depth, loops := 0, 0 // open blocks of the function itself
 	nans := f.canonical
