@@ -13,7 +13,8 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	return &cobra.Command{
+	var explain bool
+	c := &cobra.Command{
 		Use:   "check FILE.wasm",
 		Short: "Say whether a module can be a guest, and if not, why",
 		Args:  cobra.ExactArgs(1),
@@ -22,16 +23,24 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := instrument.Instrument(wasm, instrument.Config{Contract: true, MaxMemoryPages: host.DefaultMaxMemory})
+			m, err := instrument.Instrument(wasm, guestConfig)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: ok\n  digest        %s\n  size          %d bytes, instrumented %d\n",
 				args[0], host.ModuleDigest(wasm).Hex(), len(wasm), len(m.Wasm))
-			return err
+			if err != nil || !explain {
+				return err
+			}
+			return writeExplanation(c.OutOrStdout(), wasm)
 		},
 	}
+	c.Flags().BoolVar(&explain, "explain", false, "tell what the instrumentation does to each function, and how far each limit is")
+	return c
 }
+
+// guestConfig is what a machine has unless it is deployed with another.
+var guestConfig = instrument.Config{Contract: true, MaxMemoryPages: host.DefaultMaxMemory}
 
 // readModule reads a file that may be a module, without reading more of one
 // that is too large to be.

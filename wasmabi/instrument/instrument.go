@@ -71,7 +71,21 @@ type Global struct {
 }
 
 // Instrument rewrites a module. The error is a *Refusal.
-func Instrument(wasm []byte, cfg Config) (out *Module, err error) {
+func Instrument(wasm []byte, cfg Config) (*Module, error) {
+	m, funcs, out, err := examine(wasm, cfg)
+	if err != nil {
+		return nil, err
+	}
+	codes := make([][]byte, len(funcs))
+	for i, f := range funcs {
+		codes[i] = f.rewrite()
+	}
+	out.Wasm = m.encode(out, codes)
+	return out, nil
+}
+
+// examine does all but write.
+func examine(wasm []byte, cfg Config) (m *module, funcs []*function, out *Module, err error) {
 	var current *function
 	defer func() {
 		switch f := recover().(type) {
@@ -80,7 +94,7 @@ func Instrument(wasm []byte, cfg Config) (out *Module, err error) {
 			if current != nil && f.refusal.Func < 0 {
 				f.refusal.Func, f.refusal.Name = current.index, current.module.names[current.index]
 			}
-			out, err = nil, f.refusal
+			m, funcs, out, err = nil, nil, nil, f.refusal
 		default:
 			panic(f)
 		}
@@ -88,7 +102,7 @@ func Instrument(wasm []byte, cfg Config) (out *Module, err error) {
 	if len(wasm) > wasmabi.MaxModule {
 		refuse(TooLarge, 0, fmt.Sprintf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule))
 	}
-	m := decode(wasm)
+	m = decode(wasm)
 	m.checkNames()
 	if cfg.Contract {
 		m.checkContract()
@@ -100,7 +114,7 @@ func Instrument(wasm []byte, cfg Config) (out *Module, err error) {
 			out.Globals = append(out.Globals, Global{fmt.Sprint(exportGlobal, i), g.typ, uint32(i)})
 		}
 	}
-	funcs := make([]*function, len(m.bodies))
+	funcs = make([]*function, len(m.bodies))
 	for i := range m.bodies {
 		current = newFunction(m, i)
 		funcs[i] = current
@@ -110,12 +124,7 @@ func Instrument(wasm []byte, cfg Config) (out *Module, err error) {
 	m.weigh(funcs)
 	m.fold(funcs)
 	m.numberDrops(funcs, out)
-	codes := make([][]byte, len(funcs))
-	for i, f := range funcs {
-		codes[i] = f.rewrite()
-	}
-	out.Wasm = m.encode(out, codes)
-	return out, nil
+	return m, funcs, out, nil
 }
 
 func (m *module) checkNames() {

@@ -35,24 +35,25 @@ const (
 
 // module is a decoded module. Sections that are not rewritten are kept as bytes.
 type module struct {
-	types     []funcType
-	imports   []imported
-	funcs     []uint32 // type of each defined function
-	tableMin  []uint32
-	tableType []byte
-	memory    *memoryType
-	globals   []global
-	exports   []export
-	start     int // -1 for none
-	bodies    []body
-	elements  [][]uint32 // functions that segments put into tables
-	raw       [secDataCount + 1][]byte
-	names     map[int]string
-	nameRaw   []byte            // the custom section "name"
-	dataCount int               // data segments, as the section before the code says
-	locals    int               // of all functions
-	dropped   map[uint32]uint32 // the global that tells whether code dropped a data segment
-	spent     int               // operands that types of many values moved, see work
+	types        []funcType
+	imports      []imported
+	funcs        []uint32 // type of each defined function
+	tableMin     []uint32
+	tableType    []byte
+	memory       *memoryType
+	globals      []global
+	exports      []export
+	start        int // -1 for none
+	bodies       []body
+	elements     [][]uint32 // functions that segments put into tables
+	raw          [secDataCount + 1][]byte
+	names        map[int]string
+	nameRaw      []byte // the custom section "name"
+	dataCount    int    // data segments, as the section before the code says
+	dataSegments int
+	locals       int               // of all functions
+	dropped      map[uint32]uint32 // the global that tells whether code dropped a data segment
+	spent        int               // operands that types of many values moved, see work
 }
 
 type funcType struct{ params, results []byte }
@@ -187,7 +188,8 @@ func (m *module) section(id int, r *reader) {
 			m.bodies = append(m.bodies, readBody(r))
 		}
 	case secData:
-		for range r.count(maxSegments, "data segments") {
+		m.dataSegments = r.count(maxSegments, "data segments")
+		for range m.dataSegments {
 			m.readData(r)
 		}
 	case secDataCount:

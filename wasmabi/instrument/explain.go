@@ -1,0 +1,81 @@
+package instrument
+
+import "lockstep/wasmabi"
+
+// Explanation is what the rewriting of a module does, for people to read.
+type Explanation struct {
+	Functions []Function
+	Limits    []Limit
+}
+
+// Function is one that the module defines.
+type Function struct {
+	Index     int    // among all, imports first
+	Name      string // if the module tells
+	Size      int    // bytes of code
+	Nesting   int    // blocks in each other, the function itself among them
+	Loops     int
+	Cost      int64 // gas of the dearest stretch: code that is paid for at once
+	Folded    bool  // its callers pay
+	Counted   bool  // it counts its depth, for calls may come back to it or to what it calls
+	Weight    int   // on the stack, in units of MaxDepth
+	Canonical int   // places where a NaN is made canonical
+}
+
+// Limit is one of limits.go, or of a machine's config.
+type Limit struct {
+	Name      string
+	Have, Max int
+}
+
+// Explain tells what Instrument does to a module. The error is a *Refusal.
+func Explain(wasm []byte, cfg Config) (*Explanation, error) {
+	m, funcs, out, err := examine(wasm, cfg)
+	if err != nil {
+		return nil, err
+	}
+	e := &Explanation{}
+	for _, f := range funcs {
+		e.Functions = append(e.Functions, f.explain())
+	}
+	e.Limits = m.limits(funcs)
+	e.Limits = append(e.Limits, Limit{"bytes of the module", len(wasm), wasmabi.MaxModule},
+		Limit{"pages of memory at the start", int(out.InitialPages), int(out.MaxPages)})
+	return e, nil
+}
+
+func (f *function) explain() Function {
+	e := Function{
+		Index: f.index, Name: f.module.names[f.index], Size: len(f.body.code.data), Nesting: f.nesting, Loops: len(f.loops),
+		Folded: f.folded, Counted: f.counted, Weight: int(f.weight), Canonical: len(f.canonical),
+	}
+	for _, s := range f.stretches {
+		e.Cost = max(e.Cost, s.cost)
+	}
+	return e
+}
+
+// limits compares the module with each limit; of functions it is the largest.
+func (m *module) limits(funcs []*function) []Limit {
+	var locals, size, nesting, labels, met int
+	for _, f := range funcs {
+		locals, size, nesting = max(locals, int(f.firstLocal)), max(size, len(f.body.code.data)), max(nesting, f.nesting)
+		labels, met = max(labels, f.labels), max(met, f.slots.met)
+	}
+	table, elements := 0, 0
+	for _, n := range m.tableMin {
+		table = max(table, int(n))
+	}
+	for _, list := range m.elements {
+		elements = max(elements, len(list))
+	}
+	return []Limit{
+		{"types", len(m.types), maxTypes}, {"imports", len(m.imports), maxImports}, {"functions", len(m.funcs), maxFuncs},
+		{"globals", len(m.globals), maxGlobals}, {"exports", len(m.exports), maxExports},
+		{"data segments", m.dataSegments, maxSegments}, {"element segments", len(m.elements), maxSegments},
+		{"elements of a segment", elements, maxElements}, {"entries of a table", table, maxTable},
+		{"bytes of a function", size, maxBody}, {"locals of a function", locals, maxLocals}, {"locals of all functions", m.locals, maxAllLocals},
+		{"nested blocks", nesting, maxNesting}, {"labels of a br_table", labels, maxBrTable},
+		{"values that meet at the ends of blocks", met, maxMeetings}, {"operands of blocks and calls", m.spent, maxWork},
+	}
+}
