@@ -14,6 +14,7 @@ import (
 	"lockstep/host"
 	"lockstep/host/engine"
 	"lockstep/host/local"
+	"lockstep/host/node"
 	"lockstep/ordering"
 	"lockstep/wasmabi"
 )
@@ -79,15 +80,7 @@ func (c cluster) agree(t *testing.T, machine ordering.Name) {
 	var states []string
 	for i := range c.Len() {
 		r := c.Node(i).Replica(machine)
-		for end := r.Info().Seq; ; {
-			log, err := r.LogState(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if end = r.Info().Seq; end == log.Last {
-				break
-			}
-		}
+		c.catchUp(ctx, t, r)
 		if phase := r.Info().Phase; phase != host.PhaseVoting && i < len(c.voters) {
 			t.Errorf("%s: replica %d is %v", machine, i, phase)
 		}
@@ -104,6 +97,23 @@ func (c cluster) agree(t *testing.T, machine ordering.Name) {
 		if s != states[0] {
 			t.Errorf("%s: replicas are at %q", machine, states)
 		}
+	}
+}
+
+// catchUp waits until a replica is at the end of its log.
+func (c cluster) catchUp(ctx context.Context, t *testing.T, r *node.Replica) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		log, err := r.LogState(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Info().Seq == log.Last {
+			return
+		}
+		<-tick.C // LogState ends the wait when ctx does
 	}
 }
 

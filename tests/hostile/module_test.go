@@ -172,7 +172,6 @@ func br(n int) []byte               { return cat([]byte{0x0c}, u32(n)) }
 func brIf(n int) []byte             { return cat([]byte{0x0d}, u32(n)) }
 func block(code ...[]byte) []byte   { return cat([]byte{0x02, 0x40}, cat(code...), []byte{0x0b}) }
 func loop(code ...[]byte) []byte    { return cat([]byte{0x03, 0x40}, cat(code...), []byte{0x0b}) }
-func ifElse(a, b []byte) []byte     { return cat([]byte{0x04, 0x40}, a, []byte{0x05}, b, []byte{0x0b}) }
 func forever(code ...[]byte) []byte { return loop(cat(code...), br(0)) }
 
 // brTable has n labels and a default, all to the block around.

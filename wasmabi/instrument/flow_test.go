@@ -106,6 +106,13 @@ func TestDepth(t *testing.T) {
 			}
 			figures = append(figures, fmt.Sprint(export, " ", depth))
 		}
+		_, self, _ := i.metered("self", 3)
+		_, once, _ := i.metered("loops", 1)
+		_, more, err := i.metered("loops", 11)
+		// Each turn pays for the call, for 10 turns of 5 instructions, and for 12 of its own.
+		if want := self + 50 + 12; err != nil || (more-once)/10 != want || (more-once)%10 != 0 {
+			t.Errorf("%s: ten turns of a loop that calls cost %d, %v; the call costs %d", name, more-once, err, self)
+		}
 		i.set(instrument.ExportStack, 0)
 		if v := i.must("chained", 1); v != 3 || i.stack() != 0 {
 			t.Errorf("%s: a chain of known depth gives %d, and the stack is %d", name, v, i.stack())

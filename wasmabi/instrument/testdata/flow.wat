@@ -18,6 +18,11 @@
   (func (export "neg.neg") (param f32 f32) (result i32) (local $a f32)
     (local.set $a (f32.neg (f32.sub (local.get 0) (local.get 1))))
     (i32.reinterpret_f32 (f32.neg (local.get $a))))
+  (func (export "neg.loop") (param f32 f32) (result i32) (local $a f32) (local $i i32)
+    (loop $l
+      (local.set $a (f32.neg (f32.sub (local.get 0) (local.get 1))))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3))))
+    (i32.reinterpret_f32 (f32.neg (local.get $a))))
   (func (export "copied") (param f32 f32) (result i32) (local $a f32) (local $b f32) (local $c f32)
     (local.set $a (f32.div (local.get 0) (local.get 1)))
     (local.set $b (local.get $a))
