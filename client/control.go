@@ -25,24 +25,45 @@ const preparePatience = 10 * time.Second
 // majority has run the guest's lockstep_init. A module that is no guest is a
 // *RefusedError that says why.
 func (c *Client) Deploy(ctx context.Context, wasm []byte, config host.Config, replicas []audit.ReplicaID) (Output, error) {
-	infos, err := c.Infos(ctx)
+	members, err := c.named(ctx, replicas)
 	if err != nil {
-		return Output{}, err
+		return Output{}, fmt.Errorf("deploy %s: %w", c.opts.Machine, err)
 	}
-	body := host.Deploy{Machine: c.opts.Machine, Module: host.ModuleDigest(wasm), Config: config}
-	for _, in := range infos {
-		if slices.Contains(replicas, in.Replica) {
-			body.Members = append(body.Members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
-		}
-	}
-	slices.SortFunc(body.Members, func(a, b audit.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	if len(body.Members) != len(replicas) {
-		return Output{}, fmt.Errorf("deploy %s: %d of the %d replicas named answer", c.opts.Machine, len(body.Members), len(replicas))
-	}
+	body := host.Deploy{Machine: c.opts.Machine, Module: host.ModuleDigest(wasm), Config: config, Members: members}
 	if body.Holders, err = c.prepare(ctx, wasm, config, audit.Members{List: body.Members}); err != nil {
 		return Output{}, err
 	}
 	return c.control(ctx, host.ControlDeploy, host.DeployFormat.Encode(body))
+}
+
+// named asks replicas for their keys, again for a while where one is too busy
+// to answer at once, as one is that brings up a guest.
+func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit.Member, error) {
+	patience := time.NewTimer(preparePatience)
+	defer patience.Stop()
+	for {
+		infos, err := c.Infos(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var members []audit.Member
+		for _, in := range infos {
+			if slices.Contains(replicas, in.Replica) {
+				members = append(members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
+			}
+		}
+		if len(members) == len(replicas) {
+			slices.SortFunc(members, func(a, b audit.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
+			return members, nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-patience.C:
+			return nil, fmt.Errorf("%d of the %d replicas named answer", len(members), len(replicas))
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // Upgrade replaces the guest by another module, which takes over its state.
