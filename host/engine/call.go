@@ -76,7 +76,7 @@ func (g *guest) begin(c host.Call) {
 	if c.Export == wasmabi.ExportSave {
 		g.outputLimit = wasmabi.MaxState
 	}
-	g.gas.Set(c.Gas)
+	g.setGas(int64(c.Gas))
 	g.stack.Set(instrument.MaxDepth)
 }
 
@@ -97,7 +97,7 @@ func (g *guest) run(steps steps) error {
 // outcome tells how the call ended.
 func (g *guest) outcome(err error) host.Outcome {
 	o := host.Outcome{Log: g.log}
-	left := int64(g.gas.Get())
+	left := g.gasLeft()
 	if left < 0 {
 		// Whatever comes first after the counter passed zero: the guest's own
 		// check, or a host function's.

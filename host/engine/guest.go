@@ -20,7 +20,7 @@ type guest struct {
 	steps    map[string]steps // by the name of the export that is called
 	context  *callContext     // carries this guest to the host functions
 
-	gas, stack api.MutableGlobal // of the instrumentation; set for each call
+	gas, reserve, stack api.MutableGlobal // of the instrumentation; set for each call
 
 	// State besides memory: globals, then clock. committed is what Undo goes
 	// back to, in the order of host.Guest.Globals.

@@ -113,6 +113,7 @@ func (m *Module) Instantiate() (host.Guest, error) {
 	g.memory.view = g.instance.Memory()
 	g.steps = stepsOf(g.instance, instrument.ExportStart)
 	g.gas = mutable(g.instance, instrument.ExportGas)
+	g.reserve = mutable(g.instance, instrument.ExportReserve)
 	g.stack = mutable(g.instance, instrument.ExportStack)
 	for _, exported := range m.info.Globals {
 		v := mutable(g.instance, exported.Name)

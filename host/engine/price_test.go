@@ -37,17 +37,17 @@ func TestPrices(t *testing.T) {
 		{"sched_yield", nil, 64},
 	} {
 		r.priced(tc.name, tc.args)
-		if got := math.MaxInt64 - r.gas.Get(); got != tc.want {
+		if got := math.MaxInt64 - uint64(r.guest.gasLeft()); got != tc.want {
 			t.Errorf("%s%v cost %d gas, want %d", tc.name, tc.args, got, tc.want)
 		}
-		r.gas.Set(math.MaxInt64)
+		r.guest.setGas(math.MaxInt64)
 	}
 	defer func() {
-		if got := recover(); got != trapOutOfGas || int64(r.gas.Get()) >= 0 {
-			t.Errorf("call ended with %v and %d gas left", got, int64(r.gas.Get()))
+		if got := recover(); got != trapOutOfGas || r.guest.gasLeft() >= 0 {
+			t.Errorf("call ended with %v and %d gas left", got, r.guest.gasLeft())
 		}
 	}()
-	r.gas.Set(63)
+	r.guest.setGas(63)
 	r.priced("seq", nil)
 }
 

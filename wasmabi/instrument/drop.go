@@ -9,8 +9,8 @@ import (
 // Which data segments were dropped is state that no engine shows. So code that
 // drops one sets a global instead, and memory.init of such a segment asks it.
 
-// numberDrops gives each segment that code drops a global, behind those of gas
-// and stack.
+// numberDrops gives each segment that code drops a global, behind those
+// of gas and stack.
 func (m *module) numberDrops(funcs []*function, out *Module) {
 	m.dropped = make(map[uint32]uint32)
 	for _, f := range funcs {
@@ -19,7 +19,7 @@ func (m *module) numberDrops(funcs []*function, out *Module) {
 		}
 	}
 	for i, segment := range slices.Sorted(maps.Keys(m.dropped)) {
-		g := m.stackGlobal() + 1 + uint32(i)
+		g := m.reserveGlobal() + 1 + uint32(i)
 		m.dropped[segment] = g
 		out.Globals = append(out.Globals, Global{fmt.Sprint(exportGlobal, g), typeI32, g})
 	}

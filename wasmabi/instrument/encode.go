@@ -42,8 +42,9 @@ func (w *writer) section(id byte, content []byte) {
 	w.bytes(content)
 }
 
-func (m *module) gasGlobal() uint32   { return uint32(len(m.globals)) }
-func (m *module) stackGlobal() uint32 { return uint32(len(m.globals)) + 1 }
+func (m *module) gasGlobal() uint32     { return uint32(len(m.globals)) }
+func (m *module) stackGlobal() uint32   { return uint32(len(m.globals)) + 1 }
+func (m *module) reserveGlobal() uint32 { return uint32(len(m.globals)) + 2 }
 
 // blockType writes the type of a block that gives these results. One of
 // several results needs a type of its own, which is added to the module's.
@@ -54,17 +55,17 @@ func (m *module) blockType(w *writer, results []byte) {
 	case 1:
 		w.byte(results[0])
 	default:
-		w.s64(int64(m.typeFor(results)))
+		w.s64(int64(m.typeFor(nil, results)))
 	}
 }
 
-func (m *module) typeFor(results []byte) int {
+func (m *module) typeFor(params, results []byte) int {
 	for i, t := range m.types {
-		if len(t.params) == 0 && string(t.results) == string(results) {
+		if string(t.params) == string(params) && string(t.results) == string(results) {
 			return i
 		}
 	}
-	m.types = append(m.types, funcType{results: results})
+	m.types = append(m.types, funcType{params, results})
 	return len(m.types) - 1
 }
 
@@ -79,7 +80,17 @@ func (m *module) encode(info *Module, codes [][]byte) []byte {
 		}
 	}
 	keep(secImport)
-	keep(secFunction)
+	if n := len(m.funcs) + len(m.added); n > 0 {
+		var s writer
+		s.u32(uint32(n))
+		for _, t := range m.funcs {
+			s.u32(t)
+		}
+		for _, a := range m.added {
+			s.u32(a.typ)
+		}
+		w.section(secFunction, s.buf)
+	}
 	keep(secTable)
 	if m.memory != nil {
 		var s writer
@@ -94,9 +105,13 @@ func (m *module) encode(info *Module, codes [][]byte) []byte {
 	keep(secDataCount)
 	if len(codes) > 0 {
 		var s writer
-		s.u32(uint32(len(codes)))
+		s.u32(uint32(len(codes) + len(m.added)))
 		for _, c := range codes {
 			s.bytes(c)
+		}
+		for _, a := range m.added {
+			s.u32(uint32(len(a.body)))
+			s.bytes(a.body)
 		}
 		w.section(secCode, s.buf)
 	}
@@ -120,11 +135,11 @@ func (m *module) encodeTypes() []byte {
 	return s.buf
 }
 
-// encodeGlobals adds gas and stack. They begin full, so that a host that does
+// encodeGlobals adds gas, stack and reserve. The first two begin full, so that a host that does
 // not meter can run the module too.
 func (m *module) encodeGlobals() []byte {
 	var s writer
-	s.u32(uint32(len(m.globals) + 2 + len(m.dropped)))
+	s.u32(uint32(len(m.globals) + 3 + len(m.dropped)))
 	for _, g := range m.globals {
 		s.byte(g.typ)
 		s.byte(map[bool]byte{true: 1}[g.mutable])
@@ -134,7 +149,7 @@ func (m *module) encodeGlobals() []byte {
 	s.s64(math.MaxInt64)
 	s.bytes([]byte{0x0b, typeI32, 1, 0x41})
 	s.s64(MaxDepth)
-	s.byte(0x0b)
+	s.bytes([]byte{0x0b, typeI64, 1, 0x42, 0, 0x0b})
 	for range len(m.dropped) {
 		s.bytes([]byte{typeI32, 1, 0x41, 0, 0x0b})
 	}
@@ -144,7 +159,8 @@ func (m *module) encodeGlobals() []byte {
 func (m *module) encodeExports(info *Module) []byte {
 	var list []export
 	list = append(list, m.exports...)
-	list = append(list, export{name: ExportGas, kind: 3, index: m.gasGlobal()}, export{name: ExportStack, kind: 3, index: m.stackGlobal()})
+	list = append(list, export{name: ExportGas, kind: 3, index: m.gasGlobal()}, export{name: ExportStack, kind: 3, index: m.stackGlobal()},
+		export{name: ExportReserve, kind: 3, index: m.reserveGlobal()})
 	for _, g := range info.Globals {
 		list = append(list, export{name: g.Name, kind: 3, index: g.index})
 	}

@@ -56,7 +56,6 @@ type function struct {
 	folded bool // callers pay
 
 	out        writer
-	around     uint32 // open blocks, from the one that running out of gas leaves
 	scratch    []value
 	firstLocal uint32 // of those that are added
 	added      []byte // their types

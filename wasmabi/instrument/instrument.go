@@ -36,11 +36,12 @@ const Profile = 1
 // Names of what the instrumentation adds. A module that uses the prefix is
 // refused.
 const (
-	Reserved     = "lockstep:"
-	ExportGas    = "lockstep:gas"     // mutable i64: what is left; negative after running out
-	ExportStack  = "lockstep:stack"   // mutable i32: what is left of MaxDepth; negative after overflow
-	ExportStart  = "lockstep:start"   // the start function
-	exportGlobal = "lockstep:global:" // and its index: a mutable global
+	Reserved      = "lockstep:"
+	ExportGas     = "lockstep:gas"     // mutable i64: what is left; negative after running out
+	ExportReserve = "lockstep:reserve" // mutable i64: gas that is handed out slice by slice, see Slice
+	ExportStack   = "lockstep:stack"   // mutable i32: what is left of MaxDepth; negative after overflow
+	ExportStart   = "lockstep:start"   // the start function
+	exportGlobal  = "lockstep:global:" // and its index: a mutable global
 )
 
 // Config of a rewriting. It is part of a machine's config: replicas must agree.

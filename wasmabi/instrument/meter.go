@@ -42,67 +42,52 @@ func (m *module) fold(funcs []*function) {
 // maxFold is the gas of a function that its callers pay for at most.
 const maxFold = 100
 
-// bare tells whether a function needs nothing around its body.
-func (f *function) bare() bool {
-	charges := !f.folded && f.stretches[0].cost > 0 || len(f.loops) > 0 || f.ranges > 0
-	return !charges && !f.counted
-}
-
-// enter charges for the function, counts the depth, and opens the blocks that
-// are left when either is used up. One trap behind the body for all of its
-// charges keeps the code between them short. It ends with a block that every
-// way out of the body ends.
+// enter charges for the function, and has it count its depth: in a block that
+// is left when the stack is used up. It ends with a block that every way out of
+// the body ends.
 func (f *function) enter() {
-	if f.bare() {
-		return
-	}
-	w := &f.out
-	w.bytes([]byte{0x02, 0x40})
 	if f.counted {
-		w.bytes([]byte{0x02, 0x40})
-		f.around++
+		f.out.bytes([]byte{0x02, 0x40})
 	}
 	if !f.folded {
 		f.charge(f.stretches[0].cost, false)
 	}
 	if f.counted {
-		w.global(0x23, f.module.stackGlobal())
-		w.byte(0x41)
-		w.s64(int64(f.weight))
-		w.byte(0x6b) // i32.sub
-		w.local(0x22, f.local(typeI32, 0))
-		w.global(0x24, f.module.stackGlobal())
-		w.local(0x20, f.local(typeI32, 0))
-		w.byte(0x41)
-		w.s64(int64(f.room))
-		w.bytes([]byte{0x48, 0x0d, 0}) // i32.lt_s; br_if
+		f.descend()
+		f.out.byte(0x02)
+		f.module.blockType(&f.out, f.typ.results)
 	}
-	w.byte(0x02)
-	f.module.blockType(w, f.typ.results)
-	f.around++
 }
 
-// leave takes the depth back, and has the traps behind it. The function's own
+func (f *function) descend() {
+	w := &f.out
+	w.global(0x23, f.module.stackGlobal())
+	w.byte(0x41)
+	w.s64(int64(f.weight))
+	w.byte(0x6b) // i32.sub
+	w.local(0x22, f.local(typeI32, 0))
+	w.global(0x24, f.module.stackGlobal())
+	w.local(0x20, f.local(typeI32, 0))
+	w.byte(0x41)
+	w.s64(int64(f.room))
+	w.bytes([]byte{0x48, 0x0d, 0}) // i32.lt_s; br_if
+}
+
+// leave takes the depth back, and has the trap behind it. The function's own
 // end has been written as that of the block around its body.
 func (f *function) leave() {
-	if f.bare() {
+	if !f.counted {
 		return
 	}
 	w := &f.out
-	if f.counted {
-		w.global(0x23, f.module.stackGlobal())
-		w.byte(0x41)
-		w.s64(int64(f.weight))
-		w.byte(0x6a) // i32.add
-		w.global(0x24, f.module.stackGlobal())
-	}
-	w.byte(0x0f)
-	if f.counted { // below zero the counter tells why
-		w.bytes([]byte{0x0b, 0x41, 0x7f}) // end; i32.const -1
-		w.global(0x24, f.module.stackGlobal())
-		w.byte(0x00)
-	}
-	w.bytes([]byte{0x0b, 0x00, 0x0b}) // end; unreachable; end
+	w.global(0x23, f.module.stackGlobal())
+	w.byte(0x41)
+	w.s64(int64(f.weight))
+	w.byte(0x6a) // i32.add
+	w.global(0x24, f.module.stackGlobal())
+	w.bytes([]byte{0x0f, 0x0b, 0x41, 0x7f}) // return; end; i32.const -1: below zero the counter tells why
+	w.global(0x24, f.module.stackGlobal())
+	w.bytes([]byte{0x00, 0x0b}) // unreachable; end
 }
 
 // readGas has the local hold what the global does.
@@ -111,8 +96,7 @@ func (f *function) readGas() {
 	f.out.local(0x21, f.local(typeI64, 0))
 }
 
-// charge takes a cost from the gas and traps when it is used up. With held the
-// local holds the gas.
+// charge takes a cost from the gas. With held the local holds the gas.
 func (f *function) charge(cost int64, held bool) {
 	if cost == 0 {
 		return
@@ -125,7 +109,7 @@ func (f *function) charge(cost int64, held bool) {
 	}
 	w.byte(0x42)
 	w.s64(cost)
-	f.take()
+	f.take(held)
 }
 
 // chargeBytes takes an eighth of the i32 on top of the stack, a length in bytes,
@@ -136,7 +120,25 @@ func (f *function) chargeBytes() {
 	w.global(0x23, f.module.gasGlobal())
 	w.local(0x20, f.local(typeI32, 0))
 	w.bytes([]byte{0xad, 0x42, bulkShift, 0x88}) // i64.extend_i32_u; i64.const; i64.shr_u
-	f.take()
+	f.take(false)
+}
+
+// inSlices has an added function do what is large. The length is in the local
+// that chargeBytes used. A segment that memory.init copies is no larger than the
+// module, and is copied at once.
+func (f *function) inSlices(instruction []byte, kind byte) {
+	w := &f.out
+	w.local(0x20, f.local(typeI32, 0))
+	w.byte(0x41)
+	w.s64(bulkSlice)
+	w.bytes([]byte{0x4b, 0x04}) // i32.gt_u; if
+	callee, typ := f.module.need(kind)
+	w.s64(int64(typ))
+	w.byte(0x10)
+	w.u32(callee)
+	w.byte(0x05)
+	w.bytes(instruction)
+	w.byte(0x0b)
 }
 
 // chargePages takes the price of the pages on top of the stack from the gas; the
@@ -153,17 +155,24 @@ func (f *function) chargePages() {
 	w.byte(0x41)
 	w.s64(1 << 16)
 	w.bytes([]byte{0x49, 0x1b, 0xad, 0x42, growShift, 0x86}) // i32.lt_u; select; i64.extend_i32_u; i64.const; i64.shl
-	f.take()
+	f.take(false)
 }
 
-// take ends a charge: gas and cost are on the stack.
-func (f *function) take() {
+// take ends a charge: gas and cost are on the stack. Below zero it asks for more,
+// which traps where there is none. It does so in the second arm of an if: wazero's
+// compiler gives what follows the registers of the first, and has only the arm
+// that calls save and load them.
+func (f *function) take(held bool) {
 	w := &f.out
 	g := f.local(typeI64, 0)
 	w.byte(0x7d) // i64.sub
 	w.local(0x22, g)
 	w.global(0x24, f.module.gasGlobal())
 	w.local(0x20, g)
-	w.bytes([]byte{0x42, 0, 0x53, 0x0d}) // i64.const 0; i64.lt_s; br_if
-	w.u32(f.around)
+	w.bytes([]byte{0x42, 0, 0x59, 0x04, 0x40, 0x05, 0x10}) // i64.const 0; i64.ge_s; if; else; call
+	w.u32(f.module.refill())
+	if held {
+		f.readGas()
+	}
+	w.byte(0x0b)
 }

@@ -53,7 +53,8 @@ type module struct {
 	dataSegments int
 	locals       int               // of all functions
 	dropped      map[uint32]uint32 // the global that tells whether code dropped a data segment
-	spent        int               // operands that types of many values moved, see work
+	added        []added
+	spent        int // operands that types of many values moved, see work
 }
 
 type funcType struct{ params, results []byte }

@@ -36,14 +36,11 @@ func (f *function) code() {
 		switch in.op {
 		case 0x02, 0x04:
 			depth++
-			f.around++
 		case 0x03:
 			depth++
-			f.around++
 			loops++
 			f.charge(f.stretches[loops].cost, !f.loops[loops-1].calls)
 		case 0x0b:
-			f.around--
 			if depth--; depth < 0 {
 				f.leave()
 				return
@@ -65,6 +62,8 @@ func (f *function) copy(r *reader, in instr, depth int) {
 		f.out.u32(uint32(depth))
 	case in.op == 0xfc && in.sub == 9:
 		f.drop(in.imm)
+	case in.op == 0xfc && (in.sub == bulkCopy || in.sub == bulkFill):
+		f.inSlices(r.data[in.from:in.to], byte(in.sub))
 	default:
 		f.out.bytes(r.data[in.from:in.to])
 	}
@@ -82,9 +81,9 @@ func (f *function) before(in, last instr, loops int) {
 		f.out.bytes([]byte{0x41, 0, 0x47}) // i32.const 0; i32.ne
 	case in.op == 0x40:
 		f.chargePages()
-	case in.op == 0xfc && (in.sub == 8 || in.sub == 10 || in.sub == 11):
+	case in.op == 0xfc && (in.sub == bulkInit || in.sub == bulkCopy || in.sub == bulkFill):
 		f.chargeBytes()
-		if in.sub == 8 {
+		if in.sub == bulkInit {
 			f.guardInit(in.imm)
 		}
 	}
