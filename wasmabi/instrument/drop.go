@@ -8,6 +8,8 @@ import (
 
 // Which data segments were dropped is state that no engine shows. So code that
 // drops one sets a global instead, and memory.init of such a segment asks it.
+// Active segments are dropped from the start, as the specification has it and
+// wazero v1.12.0 does not.
 
 // numberDrops gives each segment that code drops a global, behind those
 // of gas and stack.
@@ -15,7 +17,9 @@ func (m *module) numberDrops(funcs []*function, out *Module) {
 	m.dropped = make(map[uint32]uint32)
 	for _, f := range funcs {
 		for _, segment := range f.drops {
-			m.dropped[segment] = 0
+			if m.passive[segment] {
+				m.dropped[segment] = 0
+			}
 		}
 	}
 	for i, segment := range slices.Sorted(maps.Keys(m.dropped)) {
@@ -29,15 +33,18 @@ func (m *module) numberDrops(funcs []*function, out *Module) {
 }
 
 func (f *function) drop(segment uint32) {
-	f.out.bytes([]byte{0x41, 1}) // i32.const 1
-	f.out.global(0x24, f.module.dropped[segment])
+	if g, ok := f.module.dropped[segment]; ok {
+		f.out.bytes([]byte{0x41, 1}) // i32.const 1
+		f.out.global(0x24, g)
+	}
 }
 
 // guardInit has memory.init of a dropped segment do as if it were empty: with
 // an offset or a length its offset becomes one that is out of bounds.
 func (f *function) guardInit(segment uint32) {
 	g, ok := f.module.dropped[segment]
-	if !ok {
+	passive := f.module.passive[segment]
+	if !ok && passive {
 		return
 	}
 	w := &f.out
@@ -45,7 +52,11 @@ func (f *function) guardInit(segment uint32) {
 	w.local(0x21, n)
 	w.local(0x22, s)
 	w.bytes([]byte{0x41, 0}) // offset | 0 - (dropped & (offset | length) != 0)
-	w.global(0x23, g)
+	if passive {
+		w.global(0x23, g)
+	} else {
+		w.bytes([]byte{0x41, 1})
+	}
 	w.local(0x20, s)
 	w.local(0x20, n)
 	w.bytes([]byte{0x72, 0x41, 0, 0x47, 0x71, 0x6b, 0x72}) // or; const 0; ne; and; sub; or

@@ -57,9 +57,18 @@ func TestDataDrop(t *testing.T) {
 		t.Fatalf("globals are %v, want one for the segment", m.Globals)
 	}
 	for name, config := range engines {
+		if _, err := run(t, config(), read(t, "drop")).call("active", 0, 4); err != nil {
+			t.Errorf("%s no longer copies from an active segment: docs/engine-bugs.md, 2, is mended upstream", name)
+		}
 		i := run(t, config(), m.Wasm)
 		if v := i.must("init", 0, 4); v != 0x64636261 {
 			t.Errorf("%s: the segment is %#x", name, v)
+		}
+		i.must("active", 0, 0)
+		for _, args := range [][]uint64{{0, 1}, {1, 0}, {0, 4}} {
+			if _, err := i.call("active", args...); err == nil || !strings.Contains(err.Error(), "out of bounds memory access") {
+				t.Errorf("%s: init%v of an active segment: %v", name, args, err)
+			}
 		}
 		i.must("drop")
 		i.must("drop")

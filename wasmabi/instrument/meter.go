@@ -109,7 +109,7 @@ func (f *function) charge(cost int64, held bool) {
 	}
 	w.byte(0x42)
 	w.s64(cost)
-	f.take(held)
+	f.take()
 }
 
 // chargeBytes takes an eighth of the i32 on top of the stack, a length in bytes,
@@ -120,7 +120,7 @@ func (f *function) chargeBytes() {
 	w.global(0x23, f.module.gasGlobal())
 	w.local(0x20, f.local(typeI32, 0))
 	w.bytes([]byte{0xad, 0x42, bulkShift, 0x88}) // i64.extend_i32_u; i64.const; i64.shr_u
-	f.take(false)
+	f.take()
 }
 
 // inSlices has an added function do what is large. The length is in the local
@@ -155,14 +155,14 @@ func (f *function) chargePages() {
 	w.byte(0x41)
 	w.s64(1 << 16)
 	w.bytes([]byte{0x49, 0x1b, 0xad, 0x42, growShift, 0x86}) // i32.lt_u; select; i64.extend_i32_u; i64.const; i64.shl
-	f.take(false)
+	f.take()
 }
 
 // take ends a charge: gas and cost are on the stack. Below zero it asks for more,
 // which traps where there is none. It does so in the second arm of an if: wazero's
 // compiler gives what follows the registers of the first, and has only the arm
 // that calls save and load them.
-func (f *function) take(held bool) {
+func (f *function) take() {
 	w := &f.out
 	g := f.local(typeI64, 0)
 	w.byte(0x7d) // i64.sub
@@ -171,8 +171,6 @@ func (f *function) take(held bool) {
 	w.local(0x20, g)
 	w.bytes([]byte{0x42, 0, 0x59, 0x04, 0x40, 0x05, 0x10}) // i64.const 0; i64.ge_s; if; else; call
 	w.u32(f.module.refill())
-	if held {
-		f.readGas()
-	}
+	f.readGas()
 	w.byte(0x0b)
 }

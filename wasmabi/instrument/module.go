@@ -51,6 +51,7 @@ type module struct {
 	nameRaw      []byte // the custom section "name"
 	dataCount    int    // data segments, as the section before the code says
 	dataSegments int
+	passive      map[uint32]bool   // data segments that code may copy from
 	locals       int               // of all functions
 	dropped      map[uint32]uint32 // the global that tells whether code dropped a data segment
 	added        []added
@@ -107,7 +108,7 @@ func decode(wasm []byte) *module {
 		r.fail(NotWasm, fmt.Sprintf("version %x is not that of a core module; components are not guests", wasm[4:8]))
 	}
 	r.at = 8
-	m := &module{start: -1}
+	m := &module{start: -1, passive: make(map[uint32]bool)}
 	last := 0
 	for r.more() {
 		offset := r.at
@@ -190,8 +191,8 @@ func (m *module) section(id int, r *reader) {
 		}
 	case secData:
 		m.dataSegments = r.count(maxSegments, "data segments")
-		for range m.dataSegments {
-			m.readData(r)
+		for i := range m.dataSegments {
+			m.readData(r, i)
 		}
 	case secDataCount:
 		m.dataCount = int(r.u32())
@@ -408,7 +409,7 @@ func elementExpr(r *reader) (f uint32, ok bool) {
 	return f, ok
 }
 
-func (m *module) readData(r *reader) {
+func (m *module) readData(r *reader, i int) {
 	flags := r.u32()
 	if flags > 2 {
 		r.fail(Malformed, "kind of data segment")
@@ -423,6 +424,7 @@ func (m *module) readData(r *reader) {
 	n := r.u32()
 	r.bytes(n)
 	if flags == 1 {
+		m.passive[uint32(i)] = true
 		return
 	}
 	if !known {
