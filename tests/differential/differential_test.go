@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	modules = flag.Uint64("modules", 4000, "random modules to compare")
+	modules = flag.Uint64("modules", 8000, "random modules to compare")
 	first   = flag.Uint64("first", 1, "seed of the first")
 )
 

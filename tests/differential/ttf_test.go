@@ -21,7 +21,7 @@ import (
 	"lockstep/wasmabi/instrument"
 )
 
-var translated = flag.Uint64("translated", 300, "modules of binaryen's fuzzer to compare")
+var translated = flag.Uint64("translated", 400, "modules of binaryen's fuzzer to compare")
 
 // Modules of binaryen's fuzzer do the same wherever they run; every second one
 // computes without NaNs and is run without instrumentation too.

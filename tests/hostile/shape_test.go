@@ -91,6 +91,7 @@ func shapes() []guest {
 		accepted(1, "", nested(8_191)).named("8,191 blocks and the function"),
 		refused("over a limit: nested blocks", nested(8_192)).named("8,192 blocks and the function"),
 		refused("over a limit: nested blocks", nested(10_000)).named("10,000 blocks"),
+		refused("over a limit: values of locals that meet", meeting(1000, 290)).named("1,000 locals through 290 loops"),
 		accepted(20_001, "", code(times(10_000, memorySize), times(9_999, add), drop)).named("10,000 operands"),
 	}, imports()...)
 }
@@ -154,4 +155,20 @@ func everything() []byte {
 		b = cat(b, call(index), times(len(f.Results), drop))
 	}
 	return m.apply(b)
+}
+
+// meeting sets each local in the innermost of many loops, so that a compiler has
+// to carry each through all of them.
+func meeting(locals, loops int) func() []byte {
+	return func() []byte {
+		var b []byte
+		for i := range locals {
+			b = cat(b, get((i+1)%locals), set(i))
+		}
+		for range loops {
+			b = loop(b, memorySize, brIf(0))
+		}
+		m := newModule()
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i32, b)))
+	}
 }

@@ -57,10 +57,10 @@ func (f *function) explain() Function {
 
 // limits compares the module with each limit; of functions it is the largest.
 func (m *module) limits(funcs []*function) []Limit {
-	var locals, size, nesting, labels, met int
+	var locals, size, nesting, labels int
 	for _, f := range funcs {
 		locals, size, nesting = max(locals, int(f.firstLocal)), max(size, len(f.body.code.data)), max(nesting, f.nesting)
-		labels, met = max(labels, f.labels), max(met, f.slots.met)
+		labels = max(labels, f.labels)
 	}
 	table, elements := 0, 0
 	for _, n := range m.tableMin {
@@ -76,6 +76,6 @@ func (m *module) limits(funcs []*function) []Limit {
 		{"elements of a segment", elements, maxElements}, {"entries of a table", table, maxTable},
 		{"bytes of a function", size, maxBody}, {"locals of a function", locals, maxLocals}, {"locals of all functions", m.locals, maxAllLocals},
 		{"nested blocks", nesting, maxNesting}, {"labels of a br_table", labels, maxBrTable},
-		{"values that meet at the ends of blocks", met, maxMeetings}, {"operands of blocks and calls", m.spent, maxWork},
+		{"values that meet at the ends of blocks", m.met, m.maxMet}, {"operands of blocks and calls", m.spent, maxWork},
 	}
 }

@@ -304,7 +304,9 @@ func (w *flow) assign(local uint32) {
 	last := w.set[local]
 	inside := sort.Search(len(w.frames), func(i int) bool { return w.frames[i].opened > last })
 	w.f.slots.assigned++
-	if w.f.slots.met += len(w.frames) - inside; w.f.slots.met > maxMeetings {
+	met, m := len(w.frames)-inside, w.f.module
+	w.f.slots.met += met
+	if m.met += met; m.met > m.maxMet {
 		w.r.fail(TooMany, "values of locals that meet at the ends of blocks")
 	}
 	w.set[local] = int32(w.f.count) + 1

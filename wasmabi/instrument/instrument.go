@@ -104,7 +104,7 @@ func examine(wasm []byte, cfg Config) (m *module, funcs []*function, out *Module
 		refuse(TooLarge, 0, fmt.Sprintf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule))
 	}
 	m = decode(wasm)
-	m.checkNames()
+	m.checkNames(cfg)
 	if cfg.Contract {
 		m.checkContract()
 	}
@@ -128,12 +128,12 @@ func examine(wasm []byte, cfg Config) (m *module, funcs []*function, out *Module
 	return m, funcs, out, nil
 }
 
-func (m *module) checkNames() {
+func (m *module) checkNames(cfg Config) {
 	for _, e := range m.exports {
 		if strings.HasPrefix(e.name, Reserved) {
 			refuse(ReservedExport, e.offset, fmt.Sprintf("%q begins with %q", e.name, Reserved))
 		}
-		if e.kind == 1 {
+		if e.kind == 1 && !cfg.Contract { // others could import it, and change it
 			refuse(Forbidden, e.offset, fmt.Sprintf("export of table %q", e.name))
 		}
 	}

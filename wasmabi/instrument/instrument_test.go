@@ -10,8 +10,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -434,9 +436,22 @@ func FuzzInstrument(f *testing.F) {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	f.Cleanup(func() { _ = r.Close(ctx) })
 	f.Fuzz(func(t *testing.T, wasm []byte) {
+		// What it takes is bounded by the size, and for what a few bytes can declare
+		// (locals, tables of names) by a constant.
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
 		m, err := instrument.Instrument(wasm, instrument.Config{})
+		took := time.Since(start)
+		runtime.ReadMemStats(&after)
+		if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 64<<20+1000*uint64(len(wasm)) || took > 10*time.Second {
+			t.Errorf("%d bytes took %d bytes of memory and %v", len(wasm), bytes, took)
+		}
 		if err != nil {
 			return
+		}
+		if len(m.Wasm) > 4096+40*len(wasm) {
+			t.Errorf("%d bytes became %d", len(wasm), len(m.Wasm))
 		}
 		raw, err := r.CompileModule(ctx, wasm)
 		if err != nil {

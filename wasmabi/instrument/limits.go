@@ -22,7 +22,11 @@ const (
 	maxBrTable   = 65_536
 	maxNameBytes = 100_000
 	maxWork      = 200_000_000
-	maxMeetings  = 300_000 // see flow.assign; a compiler has a value for each
+
+	// See flow.assign; a compiler has a value for each, and takes some 20 µs for it.
+	// Programs of 0.5 to 31 MB have one for 8 to 30 bytes.
+	minMeetings      = 100_000 // that any module may have
+	bytesPerMeetings = 4
 )
 
 // MaxDepth bounds nested calls: the sum of the weights of the functions on the

@@ -55,6 +55,7 @@ type module struct {
 	locals       int               // of all functions
 	dropped      map[uint32]uint32 // the global that tells whether code dropped a data segment
 	added        []added
+	met, maxMet  int // values that meet, see limits.go
 	spent        int // operands that types of many values moved, see work
 }
 
@@ -108,7 +109,7 @@ func decode(wasm []byte) *module {
 		r.fail(NotWasm, fmt.Sprintf("version %x is not that of a core module; components are not guests", wasm[4:8]))
 	}
 	r.at = 8
-	m := &module{start: -1, passive: make(map[uint32]bool)}
+	m := &module{maxMet: minMeetings + len(wasm)/bytesPerMeetings, start: -1, passive: make(map[uint32]bool)}
 	last := 0
 	for r.more() {
 		offset := r.at
