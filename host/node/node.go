@@ -28,6 +28,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host/engine"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
 	"lockstep/snapshot/store"
 )
 
@@ -44,8 +45,12 @@ type Options struct {
 	// ConfirmBreak is how long the log's leader must repeat that entries are gone
 	// until it is believed; see jetstream.Options.
 	ConfirmBreak time.Duration
-	Logger       *slog.Logger // nil: none
-	OnEvent      func(Event)  // nil: none. Called from replicas' loops: it must not block
+	// OpenLog opens the log of a machine's epoch; nil opens the one that JetStream
+	// keeps. Simulations give another. It is asked again until it succeeds, save
+	// on ordering.ErrNotFound and a *ordering.BreakError.
+	OpenLog func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch) (ordering.Log, error)
+	Logger  *slog.Logger // nil: none
+	OnEvent func(Event)  // nil: none. Called from replicas' loops: it must not block
 }
 
 // DefaultKeep is the number of checkpoints kept of each machine.
@@ -71,6 +76,9 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.OnEvent == nil {
 		opts.OnEvent = func(Event) {}
 	}
+	if opts.OpenLog == nil {
+		opts.OpenLog = opts.openJetStream
+	}
 	if opts.Keep == 0 {
 		opts.Keep = DefaultKeep
 	}
@@ -81,6 +89,15 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+// openJetStream opens a log on the node's connection.
+func (o Options) openJetStream(ctx context.Context, machine ordering.Name, epoch ordering.Epoch) (ordering.Log, error) {
+	log, err := jetstream.Open(ctx, o.Conn, jetstream.Ref{Machine: machine, Epoch: epoch}, jetstream.Options{ConfirmBreak: o.ConfirmBreak})
+	if err != nil {
+		return nil, err
+	}
+	return log, nil
 }
 
 func (n *Node) open(ctx context.Context) (err error) {

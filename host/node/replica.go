@@ -15,7 +15,6 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
-	"lockstep/ordering/jetstream"
 	"lockstep/snapshot"
 	"lockstep/wasmabi/instrument"
 )
@@ -98,9 +97,9 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 
 // openLog opens the machine's log. It waits for one that has no leader, as after
 // a crash of most of the cluster, but not for one that does not exist.
-func (r *Replica) openLog(ctx context.Context) (*jetstream.Log, error) {
+func (r *Replica) openLog(ctx context.Context) (ordering.Log, error) {
 	for {
-		log, err := jetstream.Open(ctx, r.node.opts.Conn, jetstream.Ref{Machine: r.name, Epoch: 1}, jetstream.Options{ConfirmBreak: r.node.opts.ConfirmBreak})
+		log, err := r.node.opts.OpenLog(ctx, r.name, 1)
 		var broken *ordering.BreakError
 		if err == nil || errors.Is(err, ordering.ErrNotFound) || errors.As(err, &broken) {
 			return log, err
