@@ -75,19 +75,21 @@ func (m *Machine) deploy(a *arrival, t *Transition) Receipt {
 	if a.guest == nil {
 		return a.refusal
 	}
-	o := a.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportInit}, a.config))
-	t.Log = o.Log
+	o := m.bounded(a.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportInit}, a.config)))
+	t.Log = append(t.Log, o.Log...)
 	if o.Status != wasmabi.OK {
 		return receiptOf(0, o)
 	}
 	m.deployed, m.config, m.members = true, a.config, a.members
 	m.adoptGuest(a)
+	m.takeEffects(t, o, EventOfControl, 0)
 	t.Members, t.Upgraded, t.checkpoint = &a.members, &a.module, true
 	return receiptOf(0, o)
 }
 
-// upgrade hands the state from the old guest to the new one as bytes. Where
-// either fails, the old one goes on as if nothing had been asked.
+// upgrade hands the state from the old guest to the new one as bytes; timers
+// stay pending. Where either fails, the old one goes on as if nothing had been
+// asked.
 func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 	if a.guest == nil {
 		return a.refusal
@@ -97,13 +99,14 @@ func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 	if saved.Status != wasmabi.OK {
 		return refused(0, RefusedUpgrade, "old guest did not save: "+describe(saved))
 	}
-	o := a.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportLoad, Input: saved.Output}, m.config))
-	t.Log = o.Log
+	o := m.bounded(a.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportLoad, Input: saved.Output}, m.config)))
+	t.Log = append(t.Log, o.Log...)
 	if o.Status != wasmabi.OK {
 		return refused(0, RefusedUpgrade, "new guest did not load: "+describe(o))
 	}
 	closeGuest(m.guest)
 	m.adoptGuest(a)
+	m.takeEffects(t, o, EventOfControl, 0)
 	t.Upgraded = &a.module
 	return receiptOf(0, o)
 }

@@ -65,5 +65,7 @@ type Outcome struct {
 	Trap   wasmabi.Trap // with Trapped
 	Gas    uint64       // used; with OutOfGas it equals the limit
 	Output []byte       // what the guest wrote; empty unless OK or Rejected. The caller owns it
+	Events [][]byte     // with OK, in order; at most wasmabi.MaxEvents. The caller owns them
+	Timers []Timer      // with OK, what was set, in order; at most wasmabi.MaxTimers
 	Log    []byte       // for the operator; bounded, not part of the state
 }

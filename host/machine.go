@@ -51,6 +51,9 @@ func (m *Machine) Seq() ordering.Seq { return m.seq }
 // Epoch is the epoch of the last entry.
 func (m *Machine) Epoch() ordering.Epoch { return m.epoch }
 
+// Time is ordered time at the last entry.
+func (m *Machine) Time() ordering.Time { return m.time }
+
 // Chain is the chain after the last entry.
 func (m *Machine) Chain() ordering.Chain { return m.chain }
 
@@ -106,9 +109,11 @@ func (m *Machine) Apply(e ordering.Entry) (*Transition, error) {
 	}
 	m.advance(e)
 	t := &Transition{Epoch: m.epoch, Seq: m.seq, Chain: m.chain}
+	m.fire(t)
 	if run != nil {
-		// Whatever else was published to the log is an entry too, one that asks
-		// nothing: it moves seq and chain, so that all replicas agree on it.
+		// Whatever else was published to the log, a Tick among it, is an entry too,
+		// one that asks nothing: it moves seq, chain and time, so that all replicas
+		// agree on it.
 		t.Reply = run(t)
 	}
 	m.maintain(t)
@@ -145,7 +150,7 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 		}
 		return m.reply(b.Session.Client, receipts)
 	}
-	run := runner{m: m, caller: b.Session.Client}
+	run := runner{m: m, t: t, caller: b.Session.Client}
 	for i, in := range b.Inputs {
 		r, known := window.lookup(in.Number)
 		if !known {
@@ -157,7 +162,6 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 		receipts = append(receipts, r)
 	}
 	run.finish()
-	t.Log = run.log
 	return m.reply(b.Session.Client, receipts)
 }
 

@@ -9,26 +9,27 @@ import (
 	"lockstep/wasmabi"
 )
 
-// runner runs the inputs of one entry so that one that fails leaves no trace.
+// runner runs the timers or the inputs of one entry so that one that fails
+// leaves no trace.
 //
-// Inputs run on the working state without a commit in between, which is what
+// Calls run on the working state without a commit in between, which is what
 // most entries need. The first failure undoes to the last commit and runs the
-// good inputs since then again; from there on each good input is committed by
-// itself. So an entry runs each input at most twice, however many fail.
+// good calls since then again; from there on each good call is committed by
+// itself. So an entry runs each call at most twice, however many fail.
 type runner struct {
 	m       *Machine
+	t       *Transition
 	caller  ClientID
-	pending []pendingInput // ran since the last commit, all ok
+	pending []pendingCall // ran since the last commit, all ok
 	careful bool
-	log     []byte
 }
 
-type pendingInput struct {
+type pendingCall struct {
 	call Call
 	gas  uint64
 }
 
-// maxEntryLog bounds what one entry's inputs log together.
+// maxEntryLog bounds what one entry's calls log together.
 const maxEntryLog = 64 << 10
 
 // input runs one input and returns its receipt.
@@ -37,30 +38,62 @@ func (r *runner) input(index uint32, in Input) Receipt {
 	if m.guest == nil {
 		return refused(in.Number, RefusedNotDeployed, "")
 	}
-	call := Call{
+	o := r.call(Call{
 		Export: wasmabi.ExportApply, Input: in.Payload, Seq: m.seq, Time: m.time, Caller: r.caller,
 		Random: m.random(index), Gas: m.config.InputGas,
-	}
-	o := m.guest.Call(call)
-	r.keepLog(o.Log)
-	if o.Status != wasmabi.OK {
-		r.undo()
-		return receiptOf(in.Number, o)
-	}
-	r.pending = append(r.pending, pendingInput{call, o.Gas})
-	if r.careful {
-		r.finish()
+	})
+	if o.Status == wasmabi.OK {
+		m.takeEffects(r.t, o, EventOfInput, int64(index))
 	}
 	return receiptOf(in.Number, o)
 }
 
-// undo takes back the input that just failed and keeps those before it.
+// timer runs a timer that is no longer pending. One that fails is gone all the
+// same, since it would fail for ever.
+func (r *runner) timer(due Timer) {
+	m := r.m
+	o := r.call(Call{
+		Export: wasmabi.ExportTimer, Input: binary.LittleEndian.AppendUint64(nil, uint64(due.ID)), Seq: m.seq, Time: m.time,
+		Random: m.randomOfTimer(due.ID), Gas: m.config.InputGas,
+	})
+	if o.Status == wasmabi.OK {
+		m.takeEffects(r.t, o, EventOfTimer, due.ID)
+	} else {
+		r.keepLog(fmt.Appendf(nil, "timer %d, due at %d, failed and is gone: %s\n", due.ID, due.At, describe(o)))
+	}
+	r.t.Timers = append(r.t.Timers, TimerRun{Timer: due, Receipt: receiptOf(0, o)})
+}
+
+// call runs one call and keeps or undoes what it did.
+func (r *runner) call(c Call) Outcome {
+	o := r.m.bounded(r.m.guest.Call(c))
+	r.keepLog(o.Log)
+	if o.Status != wasmabi.OK {
+		r.undo()
+		return o
+	}
+	r.pending = append(r.pending, pendingCall{c, o.Gas})
+	if r.careful {
+		r.finish()
+	}
+	return o
+}
+
+// bounded makes an outcome that asks for more timers than there may be a trap.
+func (m *Machine) bounded(o Outcome) Outcome {
+	if o.Status == wasmabi.OK && !m.timers.fits(o.Timers) {
+		return Outcome{Status: wasmabi.Trapped, Trap: wasmabi.TooManyTimers, Gas: o.Gas, Log: o.Log}
+	}
+	return o
+}
+
+// undo takes back the call that just failed and keeps those before it.
 func (r *runner) undo() {
 	r.m.guest.Undo()
 	for _, p := range r.pending {
 		if o := r.m.guest.Call(p.call); o.Status != wasmabi.OK || o.Gas != p.gas {
 			// Determinism is broken: stopping beats diverging.
-			panic(fmt.Sprintf("input ran again ended %v with %d gas, first ok with %d", o.Status, o.Gas, p.gas))
+			panic(fmt.Sprintf("call ran again ended %v with %d gas, first ok with %d", o.Status, o.Gas, p.gas))
 		}
 	}
 	r.finish()
@@ -76,10 +109,10 @@ func (r *runner) finish() {
 }
 
 func (r *runner) keepLog(line []byte) {
-	if room := maxEntryLog - len(r.log); len(line) > room {
-		line = line[:room]
+	if room := maxEntryLog - len(r.t.Log); len(line) > room {
+		line = line[:max(room, 0)]
 	}
-	r.log = append(r.log, line...)
+	r.t.Log = append(r.t.Log, line...)
 }
 
 // random is the key of the stream that the input at an index of the last entry
@@ -88,4 +121,11 @@ func (m *Machine) random(index uint32) [32]byte {
 	const domain = "lockstep random v1\x00"
 	b := append([]byte(domain), m.chain[:]...)
 	return blake3.Sum256(binary.BigEndian.AppendUint32(b, index))
+}
+
+// randomOfTimer is the same for the timer of an id.
+func (m *Machine) randomOfTimer(id int64) [32]byte {
+	const domain = "lockstep random of timer v1\x00"
+	b := append([]byte(domain), m.chain[:]...)
+	return blake3.Sum256(binary.BigEndian.AppendUint64(b, uint64(id)))
 }

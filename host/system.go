@@ -22,6 +22,7 @@ type system struct {
 	config   Config
 	members  audit.Members
 	sessions sessions
+	timers   timers
 }
 
 // systemRecord is the part of the system state that a manifest carries as
@@ -35,6 +36,7 @@ type systemRecord struct {
 	Members  audit.Members
 	Evicted  ordering.Seq
 	Sessions []sessionRecord
+	Timers   []Timer // ascending by id
 }
 
 // SystemFormat is the encoding of the system state.
@@ -43,7 +45,7 @@ const SystemFormat canonical.Format = "LSS1"
 func (s *system) encode() []byte {
 	return SystemFormat.Encode(systemRecord{
 		Time: s.time, Deployed: s.deployed, Module: s.module, Config: s.config, Members: s.members,
-		Evicted: s.sessions.evicted, Sessions: s.sessions.records(),
+		Evicted: s.sessions.evicted, Sessions: s.sessions.records(), Timers: s.timers.records(),
 	})
 }
 
@@ -53,7 +55,7 @@ func (s *system) decode(data []byte) error {
 		return err
 	}
 	s.time, s.deployed, s.module, s.config, s.members = r.Time, r.Deployed, r.Module, r.Config, r.Members
-	s.sessions = sessionsOf(r.Sessions, r.Evicted)
+	s.sessions, s.timers = sessionsOf(r.Sessions, r.Evicted), timersOf(r.Timers)
 	return nil
 }
 

@@ -18,6 +18,12 @@ type Transition struct {
 	// replica is a voter and may vote. Nil if the entry asked nothing.
 	Reply *Reply
 
+	// Timers are those that ran, before anything that the entry asked.
+	Timers []TimerRun
+
+	// Events are for whoever subscribes.
+	Events []Event
+
 	// Audited says that every replica states its root at this seq.
 	Audited *Audited
 
@@ -35,6 +41,13 @@ type Transition struct {
 
 	// checkpoint asks for one once the entry has done all that it does.
 	checkpoint bool
+}
+
+// TimerRun is a timer that was due and what became of it. The output of one
+// that went well is nobody's.
+type TimerRun struct {
+	Timer   Timer
+	Receipt Receipt // of number 0
 }
 
 // Reply is the outputs of an entry and whom they are for.

@@ -12,6 +12,7 @@
 //
 //	lockstep_query() -> i32      answer a read; its changes are undone
 //	lockstep_init()  -> i32      run once, on deploy
+//	lockstep_timer() -> i32      a timer that set_timer set is due; its input is the timer's id
 //	lockstep_save()  -> i32      write the whole state as output (before an upgrade)
 //	lockstep_load()  -> i32      read the whole state as input (after an upgrade)
 //	_initialize()                the constructors of a WASI reactor; run before lockstep_init
@@ -22,6 +23,8 @@
 // "lockstep_v2" is refused by name.
 //
 // Modules compiled for WASI preview 1 run unmodified: see WASI.
+//
+// docs/guest-contract.md is the same at more length, for who writes guests.
 package wasmabi
 
 // Version of the contract. It is part of the import module's name.
@@ -39,6 +42,7 @@ const (
 	ExportApply      = "lockstep_apply"
 	ExportQuery      = "lockstep_query"
 	ExportInit       = "lockstep_init"
+	ExportTimer      = "lockstep_timer"
 	ExportSave       = "lockstep_save"
 	ExportLoad       = "lockstep_load"
 	ExportInitialize = "_initialize"
@@ -59,6 +63,7 @@ var Exports = []Func{
 	{Name: ExportApply, Results: "i"},
 	{Name: ExportQuery, Results: "i"},
 	{Name: ExportInit, Results: "i"},
+	{Name: ExportTimer, Results: "i"},
 	{Name: ExportSave, Results: "i"},
 	{Name: ExportLoad, Results: "i"},
 	{Name: ExportInitialize},
@@ -83,6 +88,14 @@ var Imports = []Func{
 	{Module, "caller", "i", ""},
 	// random(ptr, len): fills with a deterministic stream, fresh for each input.
 	{Module, "random", "ii", ""},
+	// emit(ptr, len): an event for whoever subscribes to the machine, forgotten
+	// where the input fails. Traps past MaxEvents or MaxEventBytes.
+	{Module, "emit", "ii", ""},
+	// set_timer(id, at): lockstep_timer runs with this id at the first entry
+	// whose ordered time is at least at, in nanoseconds since 1970 UTC. A timer
+	// that is set again moves; at 0 or below cancels it. Traps past MaxTimers,
+	// and where the guest does not export lockstep_timer.
+	{Module, "set_timer", "II", ""},
 	// log(ptr, len): a line for the operator; outside the replicated state.
 	{Module, "log", "ii", ""},
 }

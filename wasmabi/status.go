@@ -50,6 +50,8 @@ const (
 	HostArgument      Trap = 11 // a host function was given a pointer or length outside the memory
 	MissingExport     Trap = 12 // the guest does not export the function that was asked for
 	UnclassifiedTrap  Trap = 13 // a trap that the engine gives no known name; never expected
+	TooManyEvents     Trap = 14 // more than MaxEvents or MaxEventBytes
+	TooManyTimers     Trap = 15 // more than MaxTimers
 )
 
 var trapNames = [...]string{
@@ -59,6 +61,7 @@ var trapNames = [...]string{
 	InvalidConversion: "invalid conversion to integer", StackOverflow: "stack overflow",
 	Exited: "exit called", OutputTooLarge: "output too large", HostArgument: "host function argument out of bounds",
 	MissingExport: "function not exported", UnclassifiedTrap: "unclassified trap",
+	TooManyEvents: "too many events", TooManyTimers: "too many timers",
 }
 
 func (t Trap) String() string {

@@ -24,7 +24,7 @@ func stepsOf(instance api.Module, start string) map[string]steps {
 		// The one export that is not needed for its call.
 		wasmabi.ExportInit: append(up[:len(up):len(up)], existing(instance, wasmabi.ExportInit)...),
 	}
-	for _, name := range []string{wasmabi.ExportApply, wasmabi.ExportQuery, wasmabi.ExportSave} {
+	for _, name := range []string{wasmabi.ExportApply, wasmabi.ExportQuery, wasmabi.ExportTimer, wasmabi.ExportSave} {
 		if f := existing(instance, name); f != nil {
 			all[name] = f
 		}
@@ -72,6 +72,7 @@ func (g *guest) begin(c host.Call) {
 	g.call = c
 	g.result[0] = 0
 	g.random.reset()
+	g.eventBytes = 0
 	g.outputLimit = wasmabi.MaxOutput
 	if c.Export == wasmabi.ExportSave {
 		g.outputLimit = wasmabi.MaxState
@@ -80,9 +81,10 @@ func (g *guest) begin(c host.Call) {
 	g.stack.Set(instrument.MaxDepth)
 }
 
-// end forgets the call; output and log belong to the caller now.
+// end forgets the call; what it gave out belongs to the caller now.
 func (g *guest) end() {
 	g.call.Input, g.output, g.log = nil, nil, nil
+	g.events, g.timers = nil, nil
 }
 
 func (g *guest) run(steps steps) error {
@@ -112,7 +114,9 @@ func (g *guest) outcome(err error) host.Outcome {
 	o.Output, o.Code = g.output, api.DecodeU32(g.result[0])
 	if o.Code != 0 {
 		o.Status = wasmabi.Rejected
+		return o
 	}
+	o.Events, o.Timers = g.events, g.timers
 	return o
 }
 

@@ -36,6 +36,9 @@ type guest struct {
 	random      random
 	output      []byte
 	outputLimit uint64
+	events      [][]byte
+	eventBytes  int
+	timers      []host.Timer
 	log         []byte
 }
 

@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"lockstep/host"
+	"lockstep/ordering"
 	"lockstep/wasmabi"
 )
 
@@ -80,6 +83,8 @@ func lockstepFuncs() []hostFunc {
 		"seq":          func(g *guest, s []uint64) { s[0] = uint64(g.call.Seq) },
 		"caller":       func(g *guest, s []uint64) { copy(g.bytes(s[0], 32), g.call.Caller[:]) },
 		"random":       func(g *guest, s []uint64) { g.fillRandom(g.bytes(s[0], s[1])) },
+		"emit":         func(g *guest, s []uint64) { g.emit(g.bytes(s[0], s[1])) },
+		"set_timer":    func(g *guest, s []uint64) { g.setTimer(int64(s[0]), int64(s[1])) },
 		"log":          func(g *guest, s []uint64) { g.logLine(g.bytes(s[0], s[1])) },
 	}
 	funcs := make([]hostFunc, 0, len(wasmabi.Imports))
@@ -109,6 +114,30 @@ func (g *guest) outputWrite(s []uint64) {
 	}
 	g.chargeBytes(uint64(len(from)))
 	g.output = append(g.output, from...)
+}
+
+// emit keeps a copy of an event.
+func (g *guest) emit(event []byte) {
+	g.charge(priceEffect)
+	g.eventBytes += len(event)
+	if len(g.events) == wasmabi.MaxEvents || g.eventBytes > wasmabi.MaxEventBytes {
+		panic(trapTooManyEvents)
+	}
+	g.chargeBytes(uint64(len(event)))
+	g.events = append(g.events, bytes.Clone(event))
+}
+
+// setTimer keeps what is to become of a timer. A guest that could not be told
+// when it is due learns so now.
+func (g *guest) setTimer(id, at int64) {
+	g.charge(priceEffect)
+	if _, ok := g.steps[wasmabi.ExportTimer]; !ok {
+		panic(trapMissingExport)
+	}
+	if len(g.timers) == wasmabi.MaxTimers {
+		panic(trapTooManyTimers)
+	}
+	g.timers = append(g.timers, host.Timer{ID: id, At: ordering.Time(at)})
 }
 
 func (g *guest) fillRandom(into []byte) {

@@ -9,9 +9,10 @@ import "lockstep/wasmabi/instrument"
 const (
 	priceCall    = 64 // leaving compiled code and coming back
 	priceStream  = 512
-	priceVector  = 8 // an iovec or a subscription
-	bytesPerGas  = 4 // copied, with the host's buffer growing under it
-	randomPerGas = 1 // bytes of the random stream
+	priceVector  = 8   // an iovec or a subscription
+	priceEffect  = 128 // an event or a timer, which the host keeps and sorts
+	bytesPerGas  = 4   // copied, with the host's buffer growing under it
+	randomPerGas = 1   // bytes of the random stream
 )
 
 // charge takes gas from the guest, and ends the call where there is too little.

@@ -28,6 +28,7 @@ func TestPrices(t *testing.T) {
 		{"random", []uint64{0, 10}, 64 + 512 + 10},
 		{"random", []uint64{0, 10}, 64 + 10},
 		{"random_get", []uint64{0, 1000}, 64 + 1000},
+		{"emit", []uint64{0, 400}, 64 + 128 + 100},
 		{"log", []uint64{0, 400}, 64 + 100},
 		{"fd_write", []uint64{1, 100, 2, 200}, 64 + 2*8 + 2*100},
 		{"fd_write", []uint64{3, 100, 2, 200}, 64},

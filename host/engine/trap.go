@@ -32,6 +32,9 @@ var (
 	trapExited         = &hostTrap{wasmabi.Exited}
 	trapOutputTooLarge = &hostTrap{wasmabi.OutputTooLarge}
 	trapHostArgument   = &hostTrap{wasmabi.HostArgument}
+	trapMissingExport  = &hostTrap{wasmabi.MissingExport}
+	trapTooManyEvents  = &hostTrap{wasmabi.TooManyEvents}
+	trapTooManyTimers  = &hostTrap{wasmabi.TooManyTimers}
 	// trapOutOfGas names no trap: what matters is that the counter is below zero.
 	trapOutOfGas = &hostTrap{wasmabi.NoTrap}
 )

@@ -54,5 +54,6 @@ func Agree(t *testing.T, module []byte, kinds map[string]Open, calls []host.Call
 
 func sameOutcome(a, b host.Outcome) bool {
 	return a.Status == b.Status && a.Code == b.Code && a.Trap == b.Trap && a.Gas == b.Gas &&
-		bytes.Equal(a.Output, b.Output) && bytes.Equal(a.Log, b.Log)
+		bytes.Equal(a.Output, b.Output) && bytes.Equal(a.Log, b.Log) &&
+		slices.EqualFunc(a.Events, b.Events, bytes.Equal) && slices.Equal(a.Timers, b.Timers)
 }

@@ -65,6 +65,9 @@ func Run(t *testing.T, open Open) {
 		{"Ambient", testAmbient},
 		{"Random", testRandom},
 		{"Clock", testClock},
+		{"Events", testEvents},
+		{"Timers", testTimers},
+		{"EffectsOfFailures", testEffectsOfFailures},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, open) })
 	}

@@ -51,6 +51,7 @@ type Replica struct {
 	stored   []host.Stored  // own durable checkpoints, oldest first
 	cutTo    ordering.Seq   // the log was cut up to here
 	asked    time.Time      // when a repair last asked for a CHECKPOINT
+	ticker   ticker
 }
 
 // Bounds of a replica's queues.
@@ -73,6 +74,7 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 		records: make(chan audit.Record, recordQueue), saves: make(chan saveJob, saveQueue),
 		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)),
 		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
+		ticker: newTicker(),
 	}
 	r.ctx, r.stop = context.WithCancel(n.ctx)
 	log, err := r.openLog(ctx)
@@ -163,7 +165,9 @@ func (r *Replica) loop() error {
 	}
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	defer r.ticker.alarm.Stop()
 	for {
+		r.wind()
 		entries := r.reader.entries
 		if r.repairAt != (audit.Position{}) {
 			entries = nil // stands still until it can be compared
@@ -180,6 +184,8 @@ func (r *Replica) loop() error {
 			r.keep(s)
 		case ask := <-r.asks:
 			ask(r)
+		case <-r.ticker.alarm.C:
+			r.tick()
 		case <-tick.C:
 		}
 		if err == nil {

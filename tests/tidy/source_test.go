@@ -23,6 +23,7 @@ var anyOrder = map[string]string{
 	"audit/tally.go Supporters":   "sorted before it is returned",
 	"host/session.go clients":     "sorted before it is returned, by an order without ties",
 	"host/session.go numbers":     "sorted before it is returned",
+	"host/timer.go records":       "sorted before it is returned",
 }
 
 // source is one parsed package with its types.

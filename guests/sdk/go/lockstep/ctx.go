@@ -13,6 +13,8 @@ type host interface {
 	time() int64
 	caller() [32]byte
 	random(p []byte)
+	emit(event []byte)
+	setTimer(id, at int64)
 	log(line string)
 }
 
@@ -30,6 +32,18 @@ func (c *Ctx) Caller() [32]byte { return c.host.caller() }
 // Random fills p with bytes that are the same on all replicas and that no
 // client could know before the input was ordered.
 func (c *Ctx) Random(p []byte) { c.host.random(p) }
+
+// Emit tells whoever subscribes to the machine, if the input is accepted. An
+// input may emit 256 events of 64 KiB together.
+func (c *Ctx) Emit(event []byte) { c.host.emit(event) }
+
+// SetTimer has Timer called with id at the first entry ordered at or after at.
+// Setting it again moves it. The machine must be Timed, and have at most 16,384
+// timers pending.
+func (c *Ctx) SetTimer(id int64, at time.Time) { c.host.setTimer(id, max(at.UnixNano(), 1)) }
+
+// StopTimer cancels a timer, if it is pending.
+func (c *Ctx) StopTimer(id int64) { c.host.setTimer(id, 0) }
 
 // Log tells the operator of a replica. It is no part of the state.
 func (c *Ctx) Log(line string) { c.host.log(line) }

@@ -3,6 +3,7 @@
 package lockstep
 
 import (
+	"encoding/binary"
 	"io"
 	"unsafe"
 )
@@ -28,6 +29,12 @@ func hostCaller(into unsafe.Pointer)
 //go:wasmimport lockstep_v1 random
 func hostRandom(into unsafe.Pointer, size uint32)
 
+//go:wasmimport lockstep_v1 emit
+func hostEmit(from unsafe.Pointer, size uint32)
+
+//go:wasmimport lockstep_v1 set_timer
+func hostSetTimer(id, at int64)
+
 //go:wasmimport lockstep_v1 log
 func hostLog(from unsafe.Pointer, size uint32)
 
@@ -38,6 +45,17 @@ func (imports) seq() uint64     { return hostSeq() }
 func (imports) time() int64     { return hostTime() }
 func (imports) random(p []byte) { hostRandom(unsafe.Pointer(unsafe.SliceData(p)), uint32(len(p))) }
 func (imports) log(line string) { hostLog(unsafe.Pointer(unsafe.StringData(line)), uint32(len(line))) }
+
+func (imports) emit(event []byte) {
+	hostEmit(unsafe.Pointer(unsafe.SliceData(event)), uint32(len(event)))
+}
+
+func (imports) setTimer(id, at int64) {
+	if _, ok := machine.(Timed); !ok && at > 0 {
+		panic("lockstep: SetTimer of a machine that is not Timed")
+	}
+	hostSetTimer(id, at)
+}
 
 func (imports) caller() (id [32]byte) {
 	hostCaller(unsafe.Pointer(&id))
@@ -112,6 +130,15 @@ func initialize() uint32 {
 		return answer(nil, i.Init(ctx))
 	}
 	return 0
+}
+
+//go:wasmexport lockstep_timer
+func timer() uint32 {
+	t, ok := machine.(Timed)
+	if !ok {
+		return answer(nil, errUnsupported)
+	}
+	return answer(nil, t.Timer(ctx, int64(binary.LittleEndian.Uint64(readInput()))))
 }
 
 //go:wasmexport lockstep_save

@@ -3,6 +3,7 @@ package lockstep
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -35,6 +36,16 @@ func TestMock(t *testing.T) {
 	}
 	ctx.Log("one")
 	ctx.Log("two")
+	ctx.Emit([]byte("done"))
+	if len(m.Events) != 1 || string(m.Events[0]) != "done" {
+		t.Errorf("got events %q", m.Events)
+	}
+	ctx.SetTimer(1, at.Add(time.Hour))
+	ctx.SetTimer(2, at)
+	ctx.StopTimer(2)
+	if want := map[int64]time.Time{1: at.Add(time.Hour)}; !maps.Equal(m.Timers, want) {
+		t.Errorf("got timers %v, want %v", m.Timers, want)
+	}
 	if !slices.Equal(m.Log, []string{"one", "two"}) {
 		t.Errorf("got log %q", m.Log)
 	}

@@ -54,6 +54,12 @@ type Initializer interface {
 	Init(ctx *Ctx) error
 }
 
+// Timed is a Machine that sets timers: Timer runs when one is due. The timer is
+// no longer pending, also if Timer fails, which undoes what it did.
+type Timed interface {
+	Timer(ctx *Ctx, id int64) error
+}
+
 // State is a Machine that can be upgraded: the old build saves, the new one,
 // fresh, loads. An error from either leaves the old build running.
 type State interface {
