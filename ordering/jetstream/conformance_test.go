@@ -32,13 +32,22 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-func create(t testing.TB, c *jetstreamtest.Cluster, cfg jetstream.Config) {
+// servers keep logs: in this process, or outside of it.
+type servers interface {
+	Len() int
+	Runs(i int) bool
+	Restart(t testing.TB, i int)
+	Connect(t testing.TB, i int) *nats.Conn
+	ConnectAny(t testing.TB) *nats.Conn
+}
+
+func create(t testing.TB, c servers, cfg jetstream.Config) {
 	t.Helper()
 	if _, err := jetstream.Create(within(t, time.Minute), c.ConnectAny(t), cfg); err != nil {
 		t.Fatal(err)
 	}
 	for i := range c.Len() {
-		if c.Server(i) != nil {
+		if c.Runs(i) {
 			awaitLeader(t, c.Connect(t, i), cfg.Ref)
 		}
 	}
@@ -66,9 +75,12 @@ func awaitLeader(t testing.TB, nc *nats.Conn, ref jetstream.Ref) {
 }
 
 // open opens the log by a connection of its own to server i.
-func open(t testing.TB, c *jetstreamtest.Cluster, i int, ref jetstream.Ref) *jetstream.Log {
+func open(t testing.TB, c servers, i int, ref jetstream.Ref) *jetstream.Log {
 	t.Helper()
-	o := jetstream.Options{ConfirmBreak: embedded.ConfirmBreak}
+	o := jetstream.Options{} // fits servers outside, which keep NATS's timers
+	if _, ok := c.(*jetstreamtest.Cluster); ok {
+		o.ConfirmBreak = embedded.ConfirmBreak
+	}
 	if c.Len() == 1 {
 		o.ConfirmBreak = 300 * time.Millisecond // there is no other leader
 	}
@@ -82,19 +94,25 @@ func open(t testing.TB, c *jetstreamtest.Cluster, i int, ref jetstream.Ref) *jet
 
 func TestMain(m *testing.M) {
 	jetstreamtest.Main()
-	os.Exit(m.Run())
+	code := m.Run()
+	jetstreamtest.RemoveOutside()
+	os.Exit(code)
 }
 
 func TestConformance(t *testing.T) {
-	for _, servers := range []int{1, 3} {
-		t.Run(fmt.Sprintf("R%d", servers), func(t *testing.T) {
-			c := jetstreamtest.Start(t, servers)
-			orderingtest.Run(t, func(t *testing.T) orderingtest.Harness { return harness(t, c, servers) })
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprintf("embedded-R%d", n), func(t *testing.T) { conform(t, jetstreamtest.Start(t, n)) })
+		t.Run(fmt.Sprintf("outside-R%d", n), func(t *testing.T) {
+			conform(t, jetstreamtest.StartOutside(t, n, jetstreamtest.OutsideOptions{}))
 		})
 	}
 }
 
-func harness(t *testing.T, c *jetstreamtest.Cluster, replicas int) orderingtest.Harness {
+func conform(t *testing.T, c servers) {
+	orderingtest.Run(t, func(t *testing.T) orderingtest.Harness { return harness(t, c, c.Len()) })
+}
+
+func harness(t *testing.T, c servers, replicas int) orderingtest.Harness {
 	cfg := jetstream.Config{Ref: newRef(), Replicas: replicas, MaxBytes: 64 << 20}
 	create(t, c, cfg)
 	next := 0

@@ -59,7 +59,8 @@ type Log struct {
 	broken     *ordering.BreakError
 }
 
-// Open connects to a log that exists; ErrNotFound otherwise. It goes on trying for some seconds
+// Open connects to a log that exists; ErrNotFound otherwise, and an *UnsafeError if its stream would lose
+// entries in ordinary service. It goes on trying for some seconds
 // while the log has no leader. The connection stays the caller's and must outlive
 // the Log.
 func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) {
@@ -85,6 +86,9 @@ func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) 
 	}
 	if br := l.identify(in); br != nil {
 		return nil, fmt.Errorf("open log %s: %w", ref, br)
+	}
+	if err := fatal(ref, CheckStream(ref, in.Config)); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", ref, err)
 	}
 	if l.Appender, err = NewAppender(nc, ref); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", ref, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	njs "github.com/nats-io/nats.go/jetstream"
 
 	"lockstep/ordering"
 )
@@ -207,10 +208,8 @@ func (l *Log) getOne(ctx context.Context, seq ordering.Seq) (ordering.Entry, err
 
 // info is what the stream's leader says of it.
 type info struct {
-	Config struct {
-		Metadata map[string]string `json:"metadata"`
-	} `json:"config"`
-	State struct {
+	Config njs.StreamConfig `json:"config"`
+	State  struct {
 		Bytes    uint64 `json:"bytes"`
 		FirstSeq uint64 `json:"first_seq"`
 		LastSeq  uint64 `json:"last_seq"`

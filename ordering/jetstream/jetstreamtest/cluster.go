@@ -129,6 +129,9 @@ func (c *Cluster) Server(i int) *embedded.Server {
 	return c.servers[i]
 }
 
+// Runs tells whether server i does.
+func (c *Cluster) Runs(i int) bool { return c.Server(i) != nil }
+
 // Stop stops server i, if it runs.
 func (c *Cluster) Stop(i int) {
 	c.mu.Lock()

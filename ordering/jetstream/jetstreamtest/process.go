@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -60,9 +59,11 @@ func serve(config string) error {
 // Processes is a cluster whose servers are processes of their own, so that they can be
 // killed and stopped as a whole.
 type Processes struct {
-	options []embedded.Options
-	urls    []string
-	procs   []*process // nil while it does not run
+	names, dirs, urls []string
+	login             jetstream.Login
+	command           func(i int) *exec.Cmd
+	ready             func(ctx context.Context, i int) error // whether server i is; it may wait
+	procs             []*process                             // nil while it does not run
 }
 
 type process struct {
@@ -71,25 +72,55 @@ type process struct {
 	out   *bufio.Reader
 }
 
-// StartProcesses starts n servers and waits until they are ready. They end with the
-// test.
+// StartProcesses starts n embedded servers, each in a process, and waits until they are ready. They end with the
+// test, which calls Main from its TestMain.
 func StartProcesses(t testing.TB, n int) *Processes {
 	t.Helper()
-	p := &Processes{procs: make([]*process, n)}
-	p.options, p.urls = options(t, n, embedded.Options{})
+	all, urls := options(t, n, embedded.Options{})
+	p := &Processes{urls: urls, procs: make([]*process, n)}
+	for _, o := range all {
+		p.names, p.dirs = append(p.names, o.Name), append(p.dirs, o.Dir)
+	}
+	p.command = func(i int) *exec.Cmd {
+		config, err := json.Marshal(all[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), serverEnv+"="+string(config))
+		return cmd
+	}
+	p.ready = func(_ context.Context, i int) error {
+		if line, err := p.procs[i].out.ReadString('\n'); err != nil || line != "ready\n" {
+			return fmt.Errorf("it says %q, %w", line, err)
+		}
+		return nil
+	}
+	p.start(t)
+	return p
+}
+
+// start starts all servers and has them end with the test.
+func (p *Processes) start(t testing.TB) {
+	t.Helper()
 	t.Cleanup(func() {
 		for i := range p.procs {
 			p.Kill(i)
 		}
 	})
-	for i := range n {
+	for i := range p.procs {
 		p.launch(t, i)
 	}
-	for i := range n {
+	for i := range p.procs {
 		p.await(t, i)
 	}
-	return p
 }
+
+// Len is the number of servers, those that do not run included.
+func (p *Processes) Len() int { return len(p.procs) }
+
+// Runs tells whether server i does.
+func (p *Processes) Runs(i int) bool { return p.procs[i] != nil }
 
 // Start starts a server that was killed and waits until it is ready.
 func (p *Processes) Start(t testing.TB, i int) {
@@ -98,14 +129,21 @@ func (p *Processes) Start(t testing.TB, i int) {
 	p.await(t, i)
 }
 
+// Restart stops server i in order, starts it again and waits until it is ready.
+func (p *Processes) Restart(t testing.TB, i int) {
+	t.Helper()
+	if proc := p.procs[i]; proc != nil {
+		p.procs[i] = nil
+		_ = proc.stdin.Close() // of which embedded servers take note, and others of the signal
+		_ = proc.cmd.Process.Signal(syscall.SIGTERM)
+		_ = proc.cmd.Wait()
+	}
+	p.Start(t, i)
+}
+
 func (p *Processes) launch(t testing.TB, i int) {
 	t.Helper()
-	config, err := json.Marshal(p.options[i])
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverEnv+"="+string(config))
+	cmd := p.command(i)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -123,8 +161,10 @@ func (p *Processes) launch(t testing.TB, i int) {
 
 func (p *Processes) await(t testing.TB, i int) {
 	t.Helper()
-	if line, err := p.procs[i].out.ReadString('\n'); err != nil || line != "ready\n" {
-		t.Fatalf("server %d: %q, %v", i, line, err)
+	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
+	defer cancel()
+	if err := p.ready(ctx, i); err != nil {
+		t.Fatalf("server %d is not ready: %v", i, err)
 	}
 }
 
@@ -152,18 +192,36 @@ func (p *Processes) signal(t testing.TB, i int, sig syscall.Signal) {
 }
 
 // Dir is server i's directory.
-func (p *Processes) Dir(i int) string { return p.options[i].Dir }
+func (p *Processes) Dir(i int) string { return p.dirs[i] }
+
+// URLs are where clients connect to, with Login.
+func (p *Processes) URLs() []string { return p.urls }
+
+// Login is that of a node.
+func (p *Processes) Login() jetstream.Login { return p.login }
 
 // Connect connects to server i alone, until the test ends.
 func (p *Processes) Connect(t testing.TB, i int) *nats.Conn {
 	t.Helper()
-	return connect(t, p.urls[i], nats.IgnoreDiscoveredServers())
+	return p.dial(t, p.urls[i:i+1], nats.IgnoreDiscoveredServers())
 }
 
 // ConnectAny connects to any server and moves on when that one stops.
 func (p *Processes) ConnectAny(t testing.TB) *nats.Conn {
 	t.Helper()
-	return connect(t, strings.Join(p.urls, ","))
+	return p.dial(t, p.urls)
+}
+
+func (p *Processes) dial(t testing.TB, urls []string, more ...nats.Option) *nats.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
+	defer cancel()
+	nc, err := jetstream.Dial(ctx, t.Name(), urls, p.login, nil, more...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
 }
 
 // Leader waits until nc's servers name a leader of the log, and returns its number.
@@ -182,8 +240,8 @@ func (p *Processes) Leader(t testing.TB, nc *nats.Conn, ref jetstream.Ref) int {
 		if err != nil || s.CachedInfo().Cluster == nil {
 			continue
 		}
-		for i, o := range p.options {
-			if o.Name == s.CachedInfo().Cluster.Leader && p.procs[i] != nil {
+		for i, name := range p.names {
+			if name == s.CachedInfo().Cluster.Leader && p.procs[i] != nil {
 				return i
 			}
 		}
