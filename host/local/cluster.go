@@ -38,11 +38,20 @@ type Options struct {
 	Engines []*engine.Engine
 	Logger  *slog.Logger
 	OnEvent func(node.Event)
+
+	// URLs are servers elsewhere that keep the logs, and Login how nodes show who
+	// they are there. Nodes have no servers of their own then.
+	URLs  []string
+	Login jetstream.Login
 }
 
-// maxStore bounds each server's files. It is a bound on what streams reserve,
-// not what they use.
-const maxStore = 8 << 30
+// Each log reserves logBytes of its servers' maxStore, whether or not it uses them: a
+// cluster has room for 256 machines, and no machine can take the others' room. It is a bound, not what is used;
+// checkpoints cut a log long before.
+const (
+	logBytes = 1 << 30
+	maxStore = 256 * logBytes
+)
 
 // Cluster is the nodes of one process, numbered from 0.
 type Cluster struct {
@@ -52,12 +61,14 @@ type Cluster struct {
 	peers  []*peer
 }
 
-// peer is one node with its server. Both are nil while it is down.
+// peer is one node with its server. Both are nil while it is down; the server always
+// is where the logs are kept elsewhere.
 type peer struct {
 	name   string
 	founds bool
 	port   int           // for clients; chosen at the first start and kept
 	out    map[int]*link // to the peer of that number, or to itself
+	up     *link         // to a server elsewhere
 	server *embedded.Server
 	conn   *nats.Conn
 	node   *node.Node
@@ -88,6 +99,14 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if c.outside() {
+		for i := range c.peers {
+			if err := c.startNode(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for i := range c.peers {
 		if err := c.startServer(ctx, i); err != nil {
 			return err
@@ -109,6 +128,9 @@ func (c *Cluster) addPeer(founds bool) error {
 	i := len(c.peers)
 	p := &peer{name: fmt.Sprintf("n%d", i+1), founds: founds, port: -1, out: make(map[int]*link)}
 	c.peers = append(c.peers, p)
+	if c.outside() {
+		return c.addUplink(i)
+	}
 	for j, q := range c.peers {
 		var err error
 		if p.out[j], err = newLink(); err != nil {
@@ -178,28 +200,39 @@ func (c *Cluster) openLinks(i int) {
 	}
 }
 
-// startNode starts the node of a server that runs, once the server is ready.
+// startNode starts a node, once its server, if it has one, is ready.
 func (c *Cluster) startNode(ctx context.Context, i int) error {
 	p := c.peers[i]
-	if err := p.server.WaitReady(ctx); err != nil {
-		return fmt.Errorf("wait for server %s: %w", p.name, err)
+	confirm := time.Duration(0)
+	var err error
+	if c.outside() {
+		p.conn, err = c.dialUplink(ctx, i)
+	} else {
+		p.conn, err = c.connectOwn(ctx, p)
+		confirm = embedded.ConfirmBreak
 	}
-	if u, err := url.Parse(p.server.ClientURL()); err == nil {
-		p.port, _ = strconv.Atoi(u.Port())
-	}
-	conn, err := nats.Connect("", append(jetstream.ConnOptions("node "+p.name, c.opts.Logger), p.server.InProcess())...)
 	if err != nil {
 		return fmt.Errorf("connect node %s: %w", p.name, err)
 	}
-	p.conn = conn
 	p.node, err = node.Open(ctx, node.Options{
-		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: conn, Engine: c.engine(i),
-		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: embedded.ConfirmBreak,
+		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: p.conn, Engine: c.engine(i),
+		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: confirm,
 	})
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", p.name, err)
 	}
 	return nil
+}
+
+// connectOwn connects a node to its server, once the server is ready.
+func (c *Cluster) connectOwn(ctx context.Context, p *peer) (*nats.Conn, error) {
+	if err := p.server.WaitReady(ctx); err != nil {
+		return nil, fmt.Errorf("wait for server %s: %w", p.name, err)
+	}
+	if u, err := url.Parse(p.server.ClientURL()); err == nil {
+		p.port, _ = strconv.Atoi(u.Port())
+	}
+	return nats.Connect("", append(jetstream.ConnOptions("node "+p.name, c.opts.Logger), p.server.InProcess())...)
 }
 
 func (c *Cluster) engine(i int) *engine.Engine {
@@ -218,6 +251,9 @@ func (c *Cluster) Add(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	i := len(c.peers) - 1
+	if c.outside() {
+		return i, c.startNode(ctx, i)
+	}
 	if err := c.startServer(ctx, i); err != nil {
 		return 0, err
 	}
@@ -233,6 +269,9 @@ func (c *Cluster) Kill(i int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.peers[i]
+	if p.up != nil {
+		p.up.set("", true)
+	}
 	for j, q := range c.peers {
 		for _, l := range []*link{p.out[j], q.out[i]} {
 			if l != nil {
@@ -247,8 +286,12 @@ func (c *Cluster) Kill(i int) {
 func (c *Cluster) Restart(ctx context.Context, i int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.peers[i].server != nil {
+	if c.peers[i].node != nil {
 		return fmt.Errorf("restart %s: it runs", c.peers[i].name)
+	}
+	if c.outside() {
+		c.peers[i].up.set(c.uplinkTarget(i), false)
+		return c.startNode(ctx, i)
 	}
 	if err := c.startServer(ctx, i); err != nil {
 		return err
@@ -275,11 +318,11 @@ func (c *Cluster) stop(i int) error {
 }
 
 // Host makes the log of a machine, kept by as many servers as found the
-// cluster, and starts a replica on each node that runs.
+// cluster or as there are elsewhere, and starts a replica on each node that runs.
 func (c *Cluster) Host(ctx context.Context, machine ordering.Name) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	config := jetstream.Config{Ref: jetstream.Ref{Machine: machine, Epoch: 1}, Replicas: c.opts.Nodes}
+	config := jetstream.Config{Ref: jetstream.Ref{Machine: machine, Epoch: 1}, Replicas: c.replicas(), MaxBytes: logBytes}
 	for i, p := range c.peers {
 		if p.node == nil {
 			continue
@@ -317,32 +360,6 @@ func (c *Cluster) Len() int {
 	return len(c.peers)
 }
 
-// Leader is the number of the node whose server leads a machine's log, or -1.
-func (c *Cluster) Leader(machine ordering.Name) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	stream := jetstream.Ref{Machine: machine, Epoch: 1}.StreamName()
-	for i, p := range c.peers {
-		if p.server != nil && p.server.Leads(stream) {
-			return i
-		}
-	}
-	return -1
-}
-
-// URLs are the servers that run, for clients.
-func (c *Cluster) URLs() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var urls []string
-	for _, p := range c.peers {
-		if p.server != nil {
-			urls = append(urls, p.server.ClientURL())
-		}
-	}
-	return urls
-}
-
 // Close stops everything.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
@@ -354,6 +371,9 @@ func (c *Cluster) Close() error {
 	for _, p := range c.peers {
 		for _, l := range p.out {
 			l.close()
+		}
+		if p.up != nil {
+			p.up.close()
 		}
 	}
 	if c.shared != nil {

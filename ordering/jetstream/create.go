@@ -76,6 +76,11 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
 		s, err = existingStream(ctx, js, cfg.StreamName())
 	}
+	if noRoom(err) {
+		return "", fmt.Errorf("create log %s: %w: it reserves %d bytes on each of %d servers, whether or not it will use them, "+
+			"and they have less that no other log has reserved: give it fewer bytes, give the servers more room (max_file_store), or delete a log: %w",
+			cfg.Ref, ErrNoRoom, want.MaxBytes, want.Replicas, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("create log %s: %w", cfg.Ref, err)
 	}
@@ -86,12 +91,27 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 	return got.Metadata[metaID], nil
 }
 
+// ErrNoRoom says that the servers cannot reserve what the log may come to need.
+var ErrNoRoom = errors.New("servers have no room for another log")
+
+// noRoom recognises it among JetStream's errors.
+func noRoom(err error) bool {
+	var e *njs.APIError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.ErrorCode == codeStorage || e.ErrorCode == codeAccountResources ||
+		e.ErrorCode == codeNoPeers && strings.Contains(e.Description, "insufficient storage")
+}
+
 // How long Create goes on trying, how long it waits for the first answer, twice as long for
 // each that follows, and between two tries.
 const (
 	createWait    = 15 * time.Second
 	createAnswer  = 300 * time.Millisecond
 	createBetween = 50 * time.Millisecond
+	// Servers that have just met do not know of each other's room at once.
+	noRoomWait = 2 * time.Second
 )
 
 // createStream repeats what may pass: too few servers are known as yet, or the files of a
@@ -114,7 +134,8 @@ func existingStream(ctx context.Context, js njs.JetStream, name string) (njs.Str
 // be no answer at all, as from a stream whose leader is being elected, so each try
 // has a time of its own.
 func repeat(ctx context.Context, ask func(context.Context) (njs.Stream, error), pass ...njs.ErrorCode) (njs.Stream, error) {
-	deadline := time.Now().Add(createWait)
+	began := time.Now()
+	deadline := began.Add(createWait)
 	for answer := createAnswer; ; answer *= 2 {
 		try, cancel := context.WithTimeout(ctx, answer)
 		s, err := ask(try)
@@ -122,6 +143,9 @@ func repeat(ctx context.Context, ask func(context.Context) (njs.Stream, error), 
 		cancel()
 		if apiErr := new(njs.APIError); errors.As(err, &apiErr) {
 			passes = slices.Contains(pass, apiErr.ErrorCode)
+		}
+		if noRoom(err) && time.Since(began) > noRoomWait {
+			passes = false
 		}
 		if err == nil || !passes || time.Now().After(deadline) {
 			return s, err

@@ -2,6 +2,7 @@ package jetstream_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
+	"lockstep/ordering/jetstream/embedded"
 	"lockstep/ordering/jetstream/jetstreamtest"
 )
 
@@ -199,5 +201,28 @@ func TestFirstSeq(t *testing.T) {
 	}
 	if _, err := l.Read(ctx, 999); !errors.Is(err, ordering.ErrTruncated) {
 		t.Errorf("Read before the first: %v, want ErrTruncated", err)
+	}
+}
+
+// Servers whose room is reserved by other logs say so soon, and in words that help.
+func TestCreateWithoutRoom(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprintf("R%d", n), func(t *testing.T) {
+			c := jetstreamtest.StartWith(t, n, embedded.Options{MaxStore: 3 << 20})
+			most := 3
+			if n > 1 {
+				most = 20 // servers of a cluster hear late of what the others have reserved
+			}
+			for i := 0; ; i++ {
+				_, err := jetstream.Create(within(t, time.Minute), c.ConnectAny(t), jetstream.Config{Ref: newRef(), Replicas: n, MaxBytes: 1 << 20})
+				if err == nil && i < most {
+					continue
+				}
+				if i < 3 || !errors.Is(err, jetstream.ErrNoRoom) || !strings.Contains(err.Error(), "reserves 1048576 bytes") {
+					t.Errorf("log %d of 1 MiB in 3 MiB: %v", i+1, err)
+				}
+				return
+			}
+		})
 	}
 }

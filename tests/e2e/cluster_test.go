@@ -16,6 +16,7 @@ import (
 	"lockstep/host/local"
 	"lockstep/host/node"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream/jetstreamtest"
 )
 
 // shared compiles each guest once for all tests.
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 	if err := shared.Close(); err != nil {
 		log.Fatal(err)
 	}
+	jetstreamtest.RemoveOutside()
 	os.Exit(code)
 }
 

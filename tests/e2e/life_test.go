@@ -6,11 +6,25 @@ import (
 	"testing"
 
 	"lockstep/cmd/lockstep/demo"
+	"lockstep/ordering/jetstream/jetstreamtest"
 )
 
-// The demo is the whole life of a machine, and checks every step itself.
+// The demo is the whole life of a machine, and checks every step itself: with a server in
+// each node, and with the log on servers that an operator runs, in processes of their own,
+// with accounts.
 func TestLife(t *testing.T) {
-	report, err := demo.Run(within(t, 4*patience), demo.Options{Calls: 2000, Callers: 32, Logger: logger(t)})
+	t.Run("embedded", func(t *testing.T) {
+		life(t, demo.Options{Calls: 2000, Callers: 32, Logger: logger(t)})
+	})
+	t.Run("outside", func(t *testing.T) {
+		c := jetstreamtest.StartOutside(t, 3, jetstreamtest.OutsideOptions{})
+		life(t, demo.Options{Calls: 2000, Callers: 32, Logger: logger(t), URLs: c.URLs(), Login: c.Login()})
+	})
+}
+
+func life(t *testing.T, options demo.Options) {
+	t.Helper()
+	report, err := demo.Run(within(t, 4*patience), options)
 	if err != nil {
 		t.Fatalf("%v\n%+v", err, report)
 	}

@@ -14,6 +14,7 @@ import (
 	"lockstep/host/local"
 	"lockstep/host/node"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
 )
 
 // Defaults of Options.
@@ -29,6 +30,11 @@ type Options struct {
 	Dir     string    // kept if given; else a temporary folder that is removed
 	Out     io.Writer // for a person; nil: nothing is printed
 	Logger  *slog.Logger
+
+	// URLs are servers elsewhere that keep the log, and Login the way in; else each
+	// node has a server of its own.
+	URLs  []string
+	Login jetstream.Login
 }
 
 const (
@@ -45,6 +51,8 @@ type run struct {
 	report  Report
 	cluster *local.Cluster
 	client  *client.Client
+	// disconnect ends the client's connection.
+	disconnect func()
 
 	killed int // the node that step 2 kills
 
@@ -88,8 +96,14 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 
 // life is the demo from start to end.
 func (r *run) life(ctx context.Context, dir string) (err error) {
-	r.print.say("Three nodes in this process, each with its own NATS server and disk under %s", dir)
-	r.cluster, err = local.Start(ctx, local.Options{Dir: dir, Logger: r.opts.Logger, OnEvent: r.event})
+	if r.opts.URLs == nil {
+		r.print.say("Three nodes in this process, each with its own NATS server and disk under %s", dir)
+	} else {
+		r.print.say("Three nodes in this process, their disks under %s, the log on %v", dir, r.opts.URLs)
+	}
+	r.cluster, err = local.Start(ctx, local.Options{
+		Dir: dir, Logger: r.opts.Logger, OnEvent: r.event, URLs: r.opts.URLs, Login: r.opts.Login,
+	})
 	if err != nil {
 		return fmt.Errorf("start cluster: %w", err)
 	}
@@ -129,6 +143,9 @@ func (r *run) close() error {
 	var err error
 	if r.client != nil {
 		err = r.client.Close()
+	}
+	if r.disconnect != nil {
+		r.disconnect()
 	}
 	return errors.Join(err, r.cluster.Close())
 }
