@@ -35,6 +35,7 @@ var layers = []layer{
 	{"host", []string{"audit/...", "ordering", "snapshot", "wasmabi"}, "the machine knows seams: a Guest and not an engine, entries and not a log"},
 	{"host/engine", []string{"audit/...", "host", "ordering", "snapshot", "snapshot/paging", "wasmabi/..."}, "the engine runs guests; logs, networks and nodes are not its affair"},
 	{"host/guesttest", []string{"host", "ordering", "snapshot", "wasmabi"}, "the suite knows the seam and no implementation"},
+	{"host/hosttest", []string{"audit/...", "host", "host/engine", "ordering", "snapshot", "wasmabi/..."}, "a guest is tested on the engine and the machine alone, without logs and networks"},
 	{"host/node", []string{"audit/...", "host", "host/engine", "ordering", "ordering/jetstream", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
 	{"host/local", []string{"audit/...", "host", "host/engine", "host/node", "ordering/...", "snapshot/...", "wasmabi/..."}, "a cluster in one process is nodes and servers; clients and commands are above it"},
 
