@@ -1,0 +1,177 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep/ordering"
+)
+
+// retryPause is how long a write that failed waits until it is tried again.
+const retryPause = 200 * time.Millisecond
+
+// write is the journal's one writing goroutine.
+func (j *Journal) write() {
+	defer j.done.Done()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-j.wake:
+		}
+		for {
+			more, err := j.commit()
+			if err == nil && !more {
+				break
+			}
+			if err == nil {
+				continue
+			}
+			select {
+			case <-j.stop:
+				return
+			case <-time.After(retryPause):
+			}
+		}
+	}
+}
+
+// commit writes what is queued and syncs it. more says that there was something.
+func (j *Journal) commit() (more bool, err error) {
+	j.mu.Lock()
+	batch := j.queue
+	if len(batch) == 0 || j.closed {
+		j.mu.Unlock()
+		return false, nil
+	}
+	j.writing = true
+	j.mu.Unlock()
+
+	s, err := j.target()
+	var at []int64
+	var size int64
+	if err == nil {
+		at, size, err = s.append(batch)
+	}
+
+	j.mu.Lock()
+	j.writing = false
+	if err != nil {
+		j.broken = j.broken || s != nil
+		err = fmt.Errorf("write journal: %w", err)
+	} else {
+		last := batch[len(batch)-1].position()
+		s.offsets, s.size, s.last = append(s.offsets, at...), size, last
+		j.durable = last
+		for i := range batch {
+			j.bytes -= batch[i].size()
+		}
+		j.queue = slices.Clone(j.queue[len(batch):])
+		j.dropFence()
+	}
+	j.err = err
+	j.idle.Broadcast()
+	durable := j.durable
+	j.mu.Unlock()
+	j.opts.OnSync(durable, err)
+	return true, err
+}
+
+// target is the segment to be written to: a new one where the newest is full, or took a
+// write that failed, whose file's tail cannot be known.
+func (j *Journal) target() (*segment, error) {
+	j.mu.Lock()
+	if n := len(j.segments); n > 0 && !j.broken && j.segments[n-1].size < j.opts.SegmentBytes {
+		defer j.mu.Unlock()
+		return j.segments[n-1], nil
+	}
+	number, base := j.next, j.durable
+	j.next++ // also if it fails: its file may be there
+	j.mu.Unlock()
+	s, err := createSegment(j.dir, number, base, goesOn, j.opts.create)
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.segments, j.broken = append(j.segments, s), false
+	return s, nil
+}
+
+// append writes records behind what the segment has, and syncs them.
+func (s *segment) append(batch []record) (at []int64, size int64, err error) {
+	n := 0
+	for i := range batch {
+		n += batch[i].size()
+	}
+	b := make([]byte, 0, n)
+	for i := range batch {
+		batch[i].group = i == 0
+		at = append(at, s.size+int64(len(b)))
+		b = batch[i].appendTo(b)
+	}
+	if _, err := s.f.Write(b); err != nil {
+		return nil, 0, err
+	}
+	if err := s.f.Sync(); err != nil {
+		return nil, 0, err
+	}
+	return at, s.size + int64(len(b)), nil
+}
+
+// Reset empties the journal and makes it go on after a position, as after a state was
+// transferred. It is durable when it returns.
+func (j *Journal) Reset(to ordering.Position) error { return j.turn(to, restart) }
+
+// Rewind gives up the entries after a position that the journal has, and the fence, if it
+// is beyond. It is durable when it returns.
+func (j *Journal) Rewind(to ordering.Position) error {
+	have, err := j.At(to.Seq)
+	if err == nil && have != to {
+		err = fmt.Errorf("it has %v there", have)
+	}
+	if err != nil {
+		return fmt.Errorf("rewind journal to %v: %w", to, err)
+	}
+	return j.turn(to, goesOn)
+}
+
+// turn starts a segment at a position. Of those before, it keeps what leads there, or nothing
+// if it is a restart.
+func (j *Journal) turn(to ordering.Position, kind byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for j.writing {
+		j.idle.Wait()
+	}
+	if j.closed {
+		return ErrClosed
+	}
+	number := j.next
+	j.next++
+	turned, err := createSegment(j.dir, number, to, kind, j.opts.create)
+	if err != nil {
+		return fmt.Errorf("turn journal to %v: %w", to, err)
+	}
+	var kept, void []*segment
+	for _, s := range j.segments {
+		if kind == restart || s.base.Seq > to.Seq {
+			void = append(void, s)
+			continue
+		}
+		if s.last.Seq > to.Seq {
+			s.cut(to)
+		}
+		kept = append(kept, s)
+	}
+	j.segments = append(kept, turned)
+	j.queue, j.bytes, j.broken, j.err = nil, 0, false, nil
+	j.queued, j.durable = to, to
+	j.fence.Seq = min(j.fence.Seq, to.Seq)
+	j.dropFence()
+	if err := remove(void); err != nil {
+		return fmt.Errorf("turn journal to %v: %w", to, err)
+	}
+	return nil
+}
