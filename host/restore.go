@@ -136,15 +136,10 @@ func span(a, b int) []uint32 {
 	return pages
 }
 
-// Position is how far a machine is in its log, with the chain that proves it.
-type Position struct {
-	Epoch ordering.Epoch
-	Seq   ordering.Seq
-	Chain ordering.Chain
-}
-
 // Position is that of the last entry applied.
-func (m *Machine) Position() Position { return Position{m.epoch, m.seq, m.chain} }
+func (m *Machine) Position() ordering.Position {
+	return ordering.Position{Epoch: m.epoch, Seq: m.seq, Chain: m.chain}
+}
 
 // Audited is what this replica states about its state after the last entry.
 func (m *Machine) Audited() Audited { return Audited{Members: m.members.Seq, Root: m.Root()} }

@@ -33,6 +33,11 @@ type Log interface {
 	// The caller owns what is returned.
 	Read(ctx context.Context, from Seq) ([]Entry, error)
 
+	// Resume tells what the reader had read last before this handle was opened, so
+	// that Read of the position after it checks that the log still has that very
+	// entry, as if this handle had read it. It is called before the first Read.
+	Resume(last Entry)
+
 	// State tells the bounds of the log as the sequencer's leader knows them.
 	State(ctx context.Context) (State, error)
 

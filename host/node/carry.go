@@ -37,7 +37,7 @@ func (r *Replica) vote(t *host.Transition) {
 	}
 	vote.Sign(r.key)
 	answer := host.AnswerFormat.Encode(host.Answer{Vote: vote, Receipts: t.Reply.Receipts})
-	r.publish(host.OutputSubject(string(r.name), t.Reply.Client), answer)
+	r.outbox.put(t.Seq, host.OutputSubject(string(r.name), t.Reply.Client), answer)
 }
 
 // publish sends and does not care: whoever misses a message asks again.
@@ -87,7 +87,7 @@ func (r *Replica) audit(t *host.Transition) {
 	if _, voter := r.machine.Members().Voter(r.id); voter {
 		signed := record
 		signed.Sign(r.key)
-		r.publish(host.AuditSubject(string(r.name)), audit.RecordFormat.Encode(signed))
+		r.outbox.put(t.Seq, host.AuditSubject(string(r.name)), audit.RecordFormat.Encode(signed))
 		r.judge(signed)
 	}
 	if t.Checkpoint == nil {
@@ -156,6 +156,7 @@ func (r *Replica) keep(s host.Stored) {
 	if extra := len(r.stored) - r.node.opts.Keep; extra > 0 {
 		r.stored = append([]host.Stored(nil), r.stored[extra:]...)
 	}
+	r.forget(r.cutTo)
 	r.emit(Event{Kind: EventCheckpointed, Epoch: s.Epoch, Seq: s.Seq, Root: s.Root})
 	if _, voter := r.machine.Members().Voter(r.id); !voter || r.phase != host.PhaseVoting {
 		return
@@ -175,6 +176,7 @@ func (r *Replica) truncate(to ordering.Seq) {
 		return
 	}
 	r.cutTo = to
+	r.forget(to)
 	r.done.Add(1)
 	go func() {
 		defer r.done.Done()

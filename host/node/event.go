@@ -24,7 +24,7 @@ type Event struct {
 	Size   uint64          // Transferred: size of the state
 	From   []audit.ReplicaID
 	Took   time.Duration
-	Err    error // Stopped: why
+	Err    error // Stopped, Stalled: why
 }
 
 // EventKind says what happened.
@@ -40,5 +40,6 @@ const (
 	EventTruncated    EventKind = "truncated"    // the log was cut up to a checkpoint
 	EventUpgraded     EventKind = "upgraded"     // another module runs from this seq on
 	EventMembers      EventKind = "members"      // the membership changed
+	EventStalled      EventKind = "stalled"      // votes wait: the journal cannot be written to
 	EventStopped      EventKind = "stopped"      // the replica gave up
 )

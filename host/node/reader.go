@@ -13,6 +13,15 @@ import (
 type reader struct {
 	entries chan readBatch
 	stop    context.CancelFunc
+	ended   chan struct{}
+}
+
+// end stops the reader and waits for it, so that it appends nothing any more.
+func (r *reader) end() {
+	if r != nil {
+		r.stop()
+		<-r.ended
+	}
 }
 
 type readBatch struct {
@@ -25,16 +34,15 @@ const readPause = 50 * time.Millisecond
 
 // read starts a reader after the machine's last entry.
 func (r *Replica) read() {
-	if r.reader != nil {
-		r.reader.stop()
-	}
+	r.reader.end()
 	ctx, stop := context.WithCancel(r.ctx)
-	r.reader = &reader{entries: make(chan readBatch, 1), stop: stop}
+	r.reader = &reader{entries: make(chan readBatch, 1), stop: stop, ended: make(chan struct{})}
 	r.done.Add(1)
-	go func(out chan<- readBatch, from ordering.Seq) {
+	go func(reader *reader, from ordering.Seq) {
 		defer r.done.Done()
+		defer close(reader.ended)
 		for {
-			entries, err := r.log.Read(ctx, from)
+			entries, err := r.next(ctx, from)
 			if ctx.Err() != nil {
 				return
 			}
@@ -50,14 +58,14 @@ func (r *Replica) read() {
 			select {
 			case <-ctx.Done():
 				return
-			case out <- readBatch{entries, err}:
+			case reader.entries <- readBatch{entries, err}:
 			}
 			if err != nil {
 				return
 			}
 			from = entries[len(entries)-1].Seq + 1
 		}
-	}(r.reader.entries, r.machine.Seq()+1)
+	}(r.reader, r.machine.Seq()+1)
 }
 
 // final reports whether reading again cannot help.

@@ -178,6 +178,9 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 	if got := r.machine.Root(); got != want.Root {
 		return fmt.Errorf("state at seq %d has root %v after transfer, want %v", at.Seq, got, want.Root)
 	}
+	if err := r.journalAt(r.machine.Position()); err != nil {
+		return err
+	}
 	r.knowPanel(r.machine.Members())
 	r.queueSave(saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}})
 	r.emit(Event{

@@ -15,6 +15,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
+	"lockstep/ordering/journal"
 	"lockstep/snapshot"
 	"lockstep/wasmabi/instrument"
 )
@@ -38,6 +39,10 @@ type Replica struct {
 	saves   chan saveJob        // to the writer of checkpoints
 	saved   chan host.Stored    // from it
 	asks    chan func(*Replica) // run in the loop
+	journal *journal.Journal
+	outbox  outbox
+	room    chan struct{}         // the journal has become durable further
+	stall   atomic.Pointer[error] // why the journal cannot be written to
 
 	// Owned by the loop.
 	machine  *host.Machine
@@ -73,18 +78,21 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 		node: n, name: name, id: n.opts.Name, key: key, logger: n.opts.Logger.With("machine", string(name)),
 		records: make(chan audit.Record, recordQueue), saves: make(chan saveJob, saveQueue),
 		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)),
+		room:   make(chan struct{}, 1),
 		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
 		ticker: newTicker(),
 	}
 	r.ctx, r.stop = context.WithCancel(n.ctx)
-	log, err := r.openLog(ctx)
-	if err != nil {
-		r.stop()
-		return nil, err
-	}
-	r.log = log
+	r.outbox.send = r.publish
 	r.machine = r.newMachine()
-	if err := r.restore(); err != nil {
+	err := r.restore()
+	if err == nil {
+		err = r.openJournal()
+	}
+	if err == nil {
+		err = r.openLog(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	r.publishStatus()
@@ -99,20 +107,36 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 
 // openLog opens the machine's log. It waits for one that has no leader, as after
 // a crash of most of the cluster, but not for one that does not exist.
-func (r *Replica) openLog(ctx context.Context) (ordering.Log, error) {
+func (r *Replica) openLog(ctx context.Context) error {
 	for {
 		log, err := r.node.opts.OpenLog(ctx, r.name, 1)
+		if err == nil {
+			r.log = log
+			return r.resume()
+		}
 		var broken *ordering.BreakError
-		if err == nil || errors.Is(err, ordering.ErrNotFound) || errors.As(err, &broken) {
-			return log, err
+		if errors.Is(err, ordering.ErrNotFound) || errors.As(err, &broken) {
+			return err
 		}
 		r.logger.Info("open log; trying again", "err", err)
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return err
 		case <-time.After(readPause):
 		}
 	}
+}
+
+// resume makes the log prove that it goes on from what the journal has.
+func (r *Replica) resume() error {
+	last, err := r.journal.Read(r.journal.Last().Seq, 1, 0)
+	if errors.Is(err, journal.ErrNotHere) {
+		return nil // nothing was read yet, or a state was transferred and nothing read since
+	}
+	if err == nil {
+		r.log.Resume(last[0])
+	}
+	return err
 }
 
 func (r *Replica) newMachine() *host.Machine {
@@ -130,7 +154,13 @@ func (r *Replica) close() error {
 	}
 	r.done.Wait()
 	r.machine.Close()
-	return errors.Join(append(errs, r.log.Close())...)
+	if r.log != nil {
+		errs = append(errs, r.log.Close())
+	}
+	if r.journal != nil {
+		errs = append(errs, r.journal.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Info is where the replica stands; what it says is signed when it is sent.
@@ -203,7 +233,7 @@ func (r *Replica) loop() error {
 func (r *Replica) position() error {
 	for {
 		state, err := r.log.State(r.ctx)
-		if err == nil && state.First > r.machine.Seq()+1 {
+		if err == nil && state.First > max(r.machine.Seq(), r.journal.Last().Seq)+1 {
 			err = r.transferLatest()
 		}
 		if err == nil {

@@ -47,6 +47,14 @@ func (l *Log) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, er
 	}
 }
 
+// Resume is ordering.Log's.
+func (l *Log) Resume(last ordering.Entry) {
+	l.mu.Lock()
+	l.anchor, l.live = anchorOf(last), false
+	l.mu.Unlock()
+	l.setFloor(last.Seq)
+}
+
 // ready checks whether there is a point in reading, and whether the fast path
 // is sure to follow what was read.
 func (l *Log) ready(ctx context.Context, from ordering.Seq) (sure bool, err error) {

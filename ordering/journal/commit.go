@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -124,6 +125,21 @@ func (s *segment) append(batch []record) (at []int64, size int64, err error) {
 // transferred. It is durable when it returns.
 func (j *Journal) Reset(to ordering.Position) error { return j.turn(to, restart) }
 
+// ResetFenced is Reset that does not forget what the journal had: its last position becomes
+// the fence.
+func (j *Journal) ResetFenced(to ordering.Position) error {
+	j.mu.Lock()
+	if j.queued.Seq > max(j.fence.Seq, to.Seq) {
+		if err := writeFile(filepath.Join(j.dir, fenceName), appendHeader(nil, j.queued, goesOn)); err != nil {
+			j.mu.Unlock()
+			return fmt.Errorf("fence journal: %w", err)
+		}
+		j.fence = j.queued
+	}
+	j.mu.Unlock()
+	return j.turn(to, restart)
+}
+
 // Rewind gives up the entries after a position that the journal has, and the fence, if it
 // is beyond. It is durable when it returns.
 func (j *Journal) Rewind(to ordering.Position) error {
@@ -134,6 +150,9 @@ func (j *Journal) Rewind(to ordering.Position) error {
 	if err != nil {
 		return fmt.Errorf("rewind journal to %v: %w", to, err)
 	}
+	j.mu.Lock()
+	j.fence.Seq = min(j.fence.Seq, to.Seq) // it is given up with the rest
+	j.mu.Unlock()
 	return j.turn(to, goesOn)
 }
 
@@ -168,7 +187,6 @@ func (j *Journal) turn(to ordering.Position, kind byte) error {
 	j.segments = append(kept, turned)
 	j.queue, j.bytes, j.broken, j.err = nil, 0, false, nil
 	j.queued, j.durable = to, to
-	j.fence.Seq = min(j.fence.Seq, to.Seq)
 	j.dropFence()
 	if err := remove(void); err != nil {
 		return fmt.Errorf("turn journal to %v: %w", to, err)

@@ -81,6 +81,13 @@ func (l *Log) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, er
 	}
 }
 
+// Resume is ordering.Log's.
+func (l *Log) Resume(last ordering.Entry) {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	l.read, l.readSum = last.Seq, sumOf(last)
+}
+
 // look returns what there is at from and after it. The caller holds s.mu.
 func (l *Log) look(from ordering.Seq) ([]ordering.Entry, error) {
 	s := l.s

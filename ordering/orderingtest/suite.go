@@ -32,6 +32,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Harness) {
 		{"Truncate", testTruncate},
 		{"TruncateNeverBeyondLast", testTruncateClamped},
 		{"TruncateUnderAppend", testTruncateUnderAppend},
+		{"Resume", testResume},
+		{"ResumeBroken", testResumeBroken},
 		{"Close", testClose},
 	}
 	h := fresh(t)

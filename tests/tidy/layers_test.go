@@ -21,6 +21,7 @@ var layers = []layer{
 
 	{"ordering", nil, "the order of inputs is a leaf"},
 	{"ordering/jetstream", []string{"ordering"}, "an adapter imports its parent and one library"},
+	{"ordering/journal", []string{"ordering"}, "an adapter imports its parent and one library"},
 	{"ordering/memlog", []string{"ordering"}, "an adapter imports its parent and one library"},
 	{"ordering/orderingtest", []string{"ordering"}, "the suite knows the seam and no implementation"},
 
@@ -36,7 +37,7 @@ var layers = []layer{
 	{"host/engine", []string{"audit/...", "host", "ordering", "snapshot", "snapshot/paging", "wasmabi/..."}, "the engine runs guests; logs, networks and nodes are not its affair"},
 	{"host/guesttest", []string{"host", "ordering", "snapshot", "wasmabi"}, "the suite knows the seam and no implementation"},
 	{"host/hosttest", []string{"audit/...", "host", "host/engine", "ordering", "snapshot", "wasmabi/..."}, "a guest is tested on the engine and the machine alone, without logs and networks"},
-	{"host/node", []string{"audit/...", "host", "host/engine", "ordering", "ordering/jetstream", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
+	{"host/node", []string{"audit/...", "host", "host/engine", "ordering", "ordering/jetstream", "ordering/journal", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
 	{"host/local", []string{"audit/...", "host", "host/engine", "host/node", "ordering/...", "snapshot/...", "wasmabi/..."}, "a cluster in one process is nodes and servers; clients and commands are above it"},
 
 	{"client", []string{"audit/...", "host", "ordering", "ordering/jetstream", "snapshot", "snapshot/transfer", "wasmabi"}, "a client counts votes; it runs no machine and no node"},

@@ -38,7 +38,7 @@ func (r *run) end(ctx context.Context, s *Step) error {
 	var rows []row
 	s.say("%-8s %-10s %8s  %-16s  %s", "replica", "role", "seq", "chain", "root")
 	for i := range r.cluster.Len() {
-		var at host.Position
+		var at ordering.Position
 		var root audit.Digest
 		var failed error
 		replica := r.cluster.Node(i).Replica(machine)
