@@ -28,7 +28,7 @@ type kernel struct {
 
 var suite = []kernel{
 	{"fib", false, 10}, {"sha256", false, 4}, {"hashmap", false, 4}, {"sort", false, 2}, {"json", false, 40}, {"coremark", false, 60},
-	{"kv", false, 400}, {"nbody", true, 10}, {"matmul", true, 3}, {"mandelbrot", true, 4}, {"spectral", true, 10},
+	{"kv", false, 1200}, {"nbody", true, 10}, {"matmul", true, 3}, {"mandelbrot", true, 4}, {"spectral", true, 10},
 }
 
 // program is one instance of a kernel.

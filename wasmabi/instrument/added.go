@@ -34,7 +34,7 @@ func (m *module) need(kind byte) (index, typ uint32) {
 	}
 	a := added{kind: kind}
 	if kind == 0 {
-		a.typ, a.body = uint32(m.typeFor(nil, nil)), m.refillBody()
+		a.typ, a.body = uint32(m.typeFor(nil, []byte{typeI64})), m.refillBody()
 	} else {
 		a.typ, a.body = uint32(m.typeFor([]byte{typeI32, typeI32, typeI32}, nil)), bulkBody(kind)
 	}
@@ -47,7 +47,7 @@ func (m *module) refill() uint32 {
 	return index
 }
 
-// refillBody hands out the next slice. Where there is nothing left it says so in
+// refillBody hands out the next slice and returns it. Where there is nothing left it says so in
 // the global of the gas, and traps.
 func (m *module) refillBody() []byte {
 	const total, slice = 0, 1
@@ -80,6 +80,7 @@ func (m *module) refillBody() []byte {
 	if m.memory != nil {
 		pause(w)
 	}
+	w.local(0x20, slice)
 	w.byte(0x0b)
 	return w.buf
 }

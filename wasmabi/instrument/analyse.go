@@ -6,7 +6,11 @@ func (f *function) analyse() {
 	f.floats = newFloats()
 	f.stretches = append(f.stretches, stretch{})
 	w := &flow{f: f, r: &r, locals: f.localTypes()}
-	w.set = make([]int32, len(w.locals))
+	w.set, w.got = make([]int32, len(w.locals)), make([]int32, len(w.locals))
+	w.origins = make([]origin, len(w.locals))
+	for i := len(f.typ.params); i < len(w.origins); i++ {
+		w.origins[i] = fromZero
+	}
 	w.begin(0x02, funcType{results: f.typ.results})
 	for len(w.frames) > 0 {
 		in := f.next(&r)
@@ -58,7 +62,7 @@ func (f *function) callIn(i int) {
 }
 
 func (f *function) beginLoop(b *frame) {
-	f.loops = append(f.loops, loop{parent: b.loop})
+	f.loops = append(f.loops, loop{parent: b.loop, opened: b.opened})
 	f.stretches = append(f.stretches, stretch{})
 	b.loop = len(f.loops) - 1
 	b.stretch = len(f.stretches) - 1

@@ -12,6 +12,7 @@ type value struct {
 	node   int32 // in the function's floats; 0 is a value of known bits
 	signed bool  // the sign was changed on the way
 	plain  bool  // it is no NaN
+	origin origin
 }
 
 // frame is an open block.
@@ -37,6 +38,9 @@ type flow struct {
 	frames []frame
 	locals []byte
 	set    []int32 // ordinal of the last instruction that set each local, and 1
+	got    []int32 // that read it
+	// What each local may hold, of all that it was set to so far.
+	origins []origin
 }
 
 func (w *flow) invalid(format string, args ...any) {
@@ -50,10 +54,10 @@ func (w *flow) push(v value) {
 	w.f.slots.push(len(w.stack), len(w.locals))
 }
 
-func (w *flow) pushAll(types []byte) {
+func (w *flow) pushAll(types []byte, o origin) {
 	w.f.module.work(w.r, len(types))
 	for _, t := range types {
-		w.push(value{typ: t})
+		w.push(value{typ: t, origin: o})
 	}
 }
 
@@ -85,7 +89,7 @@ func (w *flow) popAll(types []byte) {
 // peekAll is popAll of operands that stay.
 func (w *flow) peekAll(types []byte) {
 	w.popAll(types)
-	w.pushAll(types)
+	w.pushAll(types, fromAnywhere)
 }
 
 func (w *flow) unreachable() {
@@ -101,7 +105,7 @@ func (w *flow) begin(op byte, t funcType) {
 		b.stretch, b.loop, b.loops = w.top().stretch, w.top().loop, w.top().loops
 	}
 	w.frames = append(w.frames, b)
-	w.pushAll(t.params)
+	w.pushAll(t.params, fromAnywhere)
 }
 
 func (w *flow) end() {
@@ -111,7 +115,7 @@ func (w *flow) end() {
 		w.invalid("%d operands are left over at the end of a block", len(w.stack)-b.height)
 	}
 	w.frames = w.frames[:len(w.frames)-1]
-	w.pushAll(b.results)
+	w.pushAll(b.results, fromAnywhere)
 }
 
 // label gives the types that a branch to it carries.
@@ -156,7 +160,7 @@ func (w *flow) step(in instr) {
 	case 0x02, 0x03:
 		w.begin(in.op, w.blockType(in))
 	case 0x04:
-		w.pop(typeI32)
+		w.condition()
 		w.begin(in.op, w.blockType(in))
 	case 0x05:
 		w.otherwise()
@@ -190,7 +194,7 @@ func (w *flow) otherwise() {
 	w.stack = w.stack[:len(w.stack)-len(b.results)]
 	b.op, b.unreachable = 0x05, false
 	w.frames = append(w.frames, b)
-	w.pushAll(b.params)
+	w.pushAll(b.params, fromAnywhere)
 }
 
 func (w *flow) finish() {
@@ -206,7 +210,7 @@ func (w *flow) branch(in instr) {
 		w.popAll(w.label(in.imm))
 		w.unreachable()
 	case 0x0d:
-		w.pop(typeI32)
+		w.condition()
 		w.peekAll(w.label(in.imm))
 	case 0x0e:
 		w.pop(typeI32)
@@ -258,7 +262,7 @@ func (w *flow) call(in instr) {
 	}
 	w.popAll(t.params)
 	w.f.slots.call(len(w.stack), len(t.params)+len(t.results))
-	w.pushAll(t.results)
+	w.pushAll(t.results, fromElsewhere)
 }
 
 // choose is select. What it gives may be either operand.
@@ -288,13 +292,16 @@ func (w *flow) local(in instr) {
 	}
 	t := w.locals[in.imm]
 	if in.op == 0x20 {
-		w.push(value{typ: t, node: w.f.floats.get(w, t, in.imm)})
+		w.got[in.imm] = int32(w.f.count) + 1
+		w.push(value{typ: t, node: w.f.floats.get(w, t, in.imm), origin: w.origins[in.imm]})
 		return
 	}
 	w.assign(in.imm)
-	w.f.floats.set(w, w.pop(t), t, in.imm)
+	v := w.pop(t)
+	w.origins[in.imm] |= v.origin
+	w.f.floats.set(w, v, t, in.imm)
 	if in.op == 0x22 {
-		w.push(value{typ: t, node: w.f.floats.get(w, t, in.imm)})
+		w.push(value{typ: t, node: w.f.floats.get(w, t, in.imm), origin: v.origin})
 	}
 }
 
@@ -309,6 +316,7 @@ func (w *flow) assign(local uint32) {
 	if m.met += met; m.met > m.maxMet {
 		w.r.fail(TooMany, "values of locals that meet at the ends of blocks")
 	}
+	w.f.carry(w.top().loop, carried{local, w.locals[local]}, last, w.got[local])
 	w.set[local] = int32(w.f.count) + 1
 }
 
@@ -357,7 +365,11 @@ func (w *flow) simple(in instr, s *signature) {
 	if in.op == 0xfc && (in.sub == 8 || in.sub == 9) && uint64(in.imm) >= uint64(m.dataCount) {
 		w.invalid("data segment %d does not exist", in.imm)
 	}
+	o := w.originOf(in)
 	w.f.floats.simple(w, in, s)
+	if o != fromElsewhere {
+		w.stack[len(w.stack)-1].origin = o
+	}
 }
 
 func needsMemory(in instr) bool {

@@ -8,7 +8,7 @@ type instr struct {
 	sub      uint32 // behind a prefix
 	imm      uint32 // first index, where it has one; of a br_table the default
 	second   uint32 // index
-	wide     int64  // type of a block or of a select
+	wide     int64  // type of a block or of a select, value of an integer constant
 	list     int    // where the labels of a br_table begin
 	count    int    // and how many, the default not among them
 	from, to int    // in the function's code
@@ -43,6 +43,7 @@ type function struct {
 	count     int    // instructions read so far
 	floats    floats // only while it is analysed
 	canonical []canonical
+	barriers  []int32 // conditional branches, by their ordinal, see barrier.go
 	stretches []stretch
 	loops     []loop // in the order they begin; each has the stretch of its ordinal + 1
 	calls     []call
@@ -57,6 +58,7 @@ type function struct {
 
 	out        writer
 	scratch    []value
+	open       []block
 	firstLocal uint32 // of those that are added
 	added      []byte // their types
 }
@@ -66,8 +68,10 @@ type function struct {
 type stretch struct{ cost int64 }
 
 type loop struct {
-	parent int  // -1 for none
-	calls  bool // anywhere in it
+	parent  int  // -1 for none
+	calls   bool // anywhere in it
+	opened  int32
+	carried []carried
 }
 
 type call struct {
@@ -102,6 +106,16 @@ func (f *function) localTypes() []byte {
 
 // local returns the index of an added local, the first of a type or a later one.
 func (f *function) local(typ byte, n int) uint32 {
+	if typ == typeI32 && f.counted {
+		n++ // the first is depthLocal
+	}
+	return f.nthLocal(typ, n)
+}
+
+// depthLocal holds the depth that the function was called at.
+func (f *function) depthLocal() uint32 { return f.nthLocal(typeI32, 0) }
+
+func (f *function) nthLocal(typ byte, n int) uint32 {
 	for i, t := range f.added {
 		if t != typ {
 			continue
@@ -113,7 +127,7 @@ func (f *function) local(typ byte, n int) uint32 {
 	}
 	f.added = append(f.added, typ)
 	if n > 0 {
-		return f.local(typ, n)
+		return f.nthLocal(typ, n-1)
 	}
 	return f.firstLocal + uint32(len(f.added)-1)
 }
@@ -190,9 +204,9 @@ func skip(r *reader, kind immediates, in *instr) {
 		}
 		in.imm = r.u32()
 	case i32Const:
-		r.signed(5)
+		in.wide = r.signed(5)
 	case i64Const:
-		r.signed(10)
+		in.wide = r.signed(10)
 	case fourBytes:
 		r.bytes(4)
 	case eightBytes:

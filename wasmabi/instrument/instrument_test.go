@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,13 +128,17 @@ func TestBranchMiscompile(t *testing.T) {
 		"zero_local": func(x, y int32) bool { return 0 < x&y }, "condition_local": func(x, y int32) bool { return 0 < x&y },
 		"i64": func(x, y int32) bool { return 0 < x&y },
 	}
+	spared := []string{"block", "block_params", "br_with_value", "loop"} // the compiler looks at one block only
+	for _, name := range append([]string{"set_zero", "tee_and", "shift", "shifted_condition"}, spared...) {
+		conditions[name] = func(x, y int32) bool { return 0 < x&y }
+	}
 	operands := []int32{0, 1, 2, 7, -1, -8, math.MaxInt32, math.MinInt32}
 	wrong := func(i instance) (names []string) {
 		for name, holds := range conditions {
 			for _, x := range operands {
 				for _, y := range operands {
 					want := map[bool]uint32{true: 1}[holds(x, y)]
-					if i.must(name, api.EncodeI32(x), api.EncodeI32(y)) != want {
+					if i.must(name, api.EncodeI32(x), api.EncodeI32(y)) != want && !slices.Contains(names, name) {
 						names = append(names, name)
 					}
 				}
@@ -146,6 +151,9 @@ func TestBranchMiscompile(t *testing.T) {
 	}
 	if got := wrong(run(t, wazero.NewRuntimeConfigCompiler(), raw)); len(got) == 0 {
 		t.Error("the compiler gets the raw module right: the bug is mended upstream")
+	} else if len(got) != len(conditions)-len(spared) {
+		slices.Sort(got)
+		t.Errorf("the compiler gets %v wrong, want all but %v", got, spared)
 	}
 	for name, config := range engines {
 		if got := wrong(run(t, config(), instrumented(t, raw).Wasm)); len(got) > 0 {

@@ -50,7 +50,7 @@ func (f *function) enter() {
 		f.out.bytes([]byte{0x02, 0x40})
 	}
 	if !f.folded {
-		f.charge(f.stretches[0].cost, false)
+		f.charge(f.stretches[0].cost)
 	}
 	if f.counted {
 		f.descend()
@@ -62,6 +62,7 @@ func (f *function) enter() {
 func (f *function) descend() {
 	w := &f.out
 	w.global(0x23, f.module.stackGlobal())
+	w.local(0x22, f.depthLocal())
 	w.byte(0x41)
 	w.s64(int64(f.weight))
 	w.byte(0x6b) // i32.sub
@@ -73,17 +74,15 @@ func (f *function) descend() {
 	w.bytes([]byte{0x48, 0x0d, 0}) // i32.lt_s; br_if
 }
 
-// leave takes the depth back, and has the trap behind it. The function's own
+// leave takes the depth back, to what it was and not by adding, so that calls one after
+// the other do not wait for each other, and has the trap behind it. The function's own
 // end has been written as that of the block around its body.
 func (f *function) leave() {
 	if !f.counted {
 		return
 	}
 	w := &f.out
-	w.global(0x23, f.module.stackGlobal())
-	w.byte(0x41)
-	w.s64(int64(f.weight))
-	w.byte(0x6a) // i32.add
+	w.local(0x20, f.depthLocal())
 	w.global(0x24, f.module.stackGlobal())
 	w.bytes([]byte{0x0f, 0x0b, 0x41, 0x7f}) // return; end; i32.const -1: below zero the counter tells why
 	w.global(0x24, f.module.stackGlobal())
@@ -96,20 +95,62 @@ func (f *function) readGas() {
 	f.out.local(0x21, f.local(typeI64, 0))
 }
 
-// charge takes a cost from the gas. With held the local holds the gas.
-func (f *function) charge(cost int64, held bool) {
-	if cost == 0 {
+// charge takes a cost from the gas.
+func (f *function) charge(cost int64) {
+	if cost > 0 {
+		f.out.global(0x23, f.module.gasGlobal())
+		f.out.byte(0x42)
+		f.out.s64(cost)
+		f.take()
+	}
+}
+
+// turn takes what a turn of a loop costs. Where the loop calls nothing the local holds the gas.
+// What the loop does becomes the first arm of an if, of the loop's type. The other asks for
+// gas and begins the turn again: compilers put it out of the way.
+func (f *function) turn(ordinal int, typ []byte, in instr) {
+	l, cost := &f.loops[ordinal], f.stretches[ordinal+1].cost
+	switch {
+	case cost == 0:
 		return
+	case in.wide >= 0 && len(f.module.types[in.wide].params) > 0:
+		f.charge(cost)
+		return
+	case l.calls:
+		f.out.global(0x23, f.module.gasGlobal())
+	default:
+		f.out.local(0x20, f.local(typeI64, 0))
 	}
-	w := &f.out
-	if held {
-		w.local(0x20, f.local(typeI64, 0))
-	} else {
-		w.global(0x23, f.module.gasGlobal())
+	f.out.byte(0x42)
+	f.out.s64(cost)
+	f.below()
+	f.out.byte(0x04) // if
+	f.out.bytes(typ)
+	b := f.top()
+	b.within++
+	b.again, b.loop = true, ordinal
+}
+
+// again ends what turn began.
+func (f *function) again(ordinal int) {
+	l, w := &f.loops[ordinal], &f.out
+	w.byte(0x05) // else
+	if len(l.carried) <= maxCarried {
+		for _, c := range l.carried {
+			c.copy(w)
+		}
 	}
+	w.byte(0x10)
+	w.u32(f.module.refill())
 	w.byte(0x42)
-	w.s64(cost)
-	f.take()
+	w.s64(f.stretches[ordinal+1].cost)
+	w.byte(0x7c) // i64.add
+	if l.calls {
+		w.global(0x24, f.module.gasGlobal())
+	} else {
+		w.local(0x21, f.local(typeI64, 0))
+	}
+	w.bytes([]byte{0x0c, 1, 0x0b}) // br 1; end
 }
 
 // chargeBytes takes an eighth of the i32 on top of the stack, a length in bytes,
@@ -158,19 +199,24 @@ func (f *function) chargePages() {
 	f.take()
 }
 
-// take ends a charge: gas and cost are on the stack. Below zero it asks for more,
-// which traps where there is none. It does so in the second arm of an if: wazero's
-// compiler gives what follows the registers of the first, and has only the arm
-// that calls save and load them.
-func (f *function) take() {
+// below ends a charge: gas and cost are on the stack, and then whether there is enough.
+func (f *function) below() {
 	w := &f.out
 	g := f.local(typeI64, 0)
 	w.byte(0x7d) // i64.sub
 	w.local(0x22, g)
 	w.global(0x24, f.module.gasGlobal())
 	w.local(0x20, g)
-	w.bytes([]byte{0x42, 0, 0x59, 0x04, 0x40, 0x05, 0x10}) // i64.const 0; i64.ge_s; if; else; call
-	w.u32(f.module.refill())
-	f.readGas()
-	w.byte(0x0b)
+	w.bytes([]byte{0x42, 0, 0x59}) // i64.const 0; i64.ge_s
+}
+
+// take ends a charge and asks for more where there is not enough. It does so in the second arm of an if: wazero's
+// compiler gives what follows the registers of the first, and has only the arm
+// that calls save and load them.
+func (f *function) take() {
+	f.below()
+	f.out.bytes([]byte{0x04, 0x40, 0x05, 0x10}) // if; else; call
+	f.out.u32(f.module.refill())
+	f.out.local(0x21, f.local(typeI64, 0))
+	f.out.byte(0x0b)
 }

@@ -149,23 +149,6 @@ func hides(kind floatKind, op instr) bool {
 		op.op == 0xfc && op.sub <= 7 // saturating ones give 0
 }
 
-// barrierFree tells after which instruction a branch condition cannot be the
-// `0 < (x & y)` that wazero v1.12.0 gets wrong: those whose i32 result wazero
-// does not merge with the branch.
-func barrierFree(op instr) bool {
-	switch o := op.op; {
-	case o == 0x45 || o == 0x46 || o == 0x47 || o == 0x50 || o == 0x51 || o == 0x52: // eqz eq ne
-		return true
-	case o >= 0x5b && o <= 0x66: // float comparisons
-		return true
-	case o >= 0x28 && o <= 0x2f || o == 0x41: // loads, constants
-		return true
-	case o >= 0x67 && o <= 0x78: // i32 arithmetic
-		return true
-	}
-	return false
-}
-
 var names = map[uint32]string{
 	0x25: "table.get", 0x26: "table.set", 0xd0: "ref.null", 0xd1: "ref.is_null", 0xd2: "ref.func",
 	0xfc0c: "table.init", 0xfc0d: "elem.drop", 0xfc0e: "table.copy", 0xfc0f: "table.grow",

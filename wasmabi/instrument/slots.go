@@ -45,6 +45,10 @@ func (f *function) frameWeight() int32 {
 	if s.wide {
 		size = 16
 	}
-	frame := size*(int(f.firstLocal)+s.waiting+s.assigned+s.met) + 16*(s.passed+len(f.typ.results))
+	added := 0
+	for _, l := range f.loops {
+		added += 4 + len(l.carried) // the gas, before and behind its charge, and what is carried
+	}
+	frame := size*(int(f.firstLocal)+s.waiting+s.assigned+s.met+added) + 16*(s.passed+len(f.typ.results))
 	return int32(1 + min(frame/frameUnit, MaxDepth))
 }

@@ -1,5 +1,6 @@
 ;; Conditional branches on `0 < (x & y)`, which wazero v1.12.0's compiler takes the wrong way: the zero on the left, in
-;; place, through a local and as i64. Each returns 1 where the condition holds.
+;; place, as i64, and where the compiler sees it only after it looked through locals, shifts by nothing, and blocks
+;; that have one value however they are left. Each returns 1 where the condition holds.
 (module
   (func (export "if_lt_s") (param i32 i32) (result i32)
     (if (result i32) (i32.lt_s (i32.const 0) (i32.and (local.get 0) (local.get 1))) (then (i32.const 1)) (else (i32.const 0))))
@@ -16,4 +17,33 @@
     (local.set 2 (i32.lt_s (i32.const 0) (i32.and (local.get 0) (local.get 1))))
     (if (result i32) (local.get 2) (then (i32.const 1)) (else (i32.const 0))))
   (func (export "i64") (param i32 i32) (result i32)
-    (if (result i32) (i64.lt_s (i64.const 0) (i64.and (i64.extend_i32_s (local.get 0)) (i64.extend_i32_s (local.get 1)))) (then (i32.const 1)) (else (i32.const 0)))))
+    (if (result i32) (i64.lt_s (i64.const 0) (i64.and (i64.extend_i32_s (local.get 0)) (i64.extend_i32_s (local.get 1)))) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "set_zero") (param i32 i32) (result i32)
+    (local i32 i32)
+    (local.set 2 (i32.const 5))
+    (local.set 3 (i32.and (local.get 0) (local.get 1)))
+    (local.set 2 (i32.const 0))
+    (if (result i32) (i32.lt_s (local.get 2) (local.get 3)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "tee_and") (param i32 i32) (result i32)
+    (local i32)
+    (if (result i32) (i32.lt_s (i32.const 0) (local.tee 2 (i32.and (local.get 0) (local.get 1)))) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "shift") (param i32 i32) (result i32)
+    (if (result i32) (i32.lt_s (i32.shl (i32.const 0) (i32.const 32)) (i32.shr_u (i32.and (local.get 0) (local.get 1)) (i32.const 0))) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "shifted_condition") (param i32 i32) (result i32)
+    (if (result i32) (i32.shl (i32.lt_s (i32.const 0) (i32.and (local.get 0) (local.get 1))) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "block") (param i32 i32) (result i32)
+    (if (result i32) (i32.lt_s (block (result i32) (i32.const 0)) (block (result i32) (i32.and (local.get 0) (local.get 1)))) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "block_params") (param i32 i32) (result i32)
+    (i32.const 0) (i32.and (local.get 0) (local.get 1))
+    (block (param i32 i32) (result i32) (i32.lt_s))
+    (if (result i32) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "loop") (param i32 i32) (result i32)
+    (local i32 i32 i32)
+    (local.set 2 (i32.and (local.get 0) (local.get 1)))
+    (loop
+      (if (i32.lt_s (local.get 3) (local.get 2)) (then (local.set 4 (i32.const 1))) (else (local.set 4 (i32.const 0)))))
+    (local.get 4))
+  (func (export "br_with_value") (param i32 i32) (result i32)
+    (local i32)
+    (local.set 2 (i32.and (local.get 0) (local.get 1)))
+    (if (result i32) (i32.lt_s (i32.const 0) (block (result i32) (br_if 0 (local.get 2) (local.get 0)) (drop) (local.get 2))) (then (i32.const 1)) (else (i32.const 0)))))
