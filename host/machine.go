@@ -8,6 +8,7 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 
 	"lockstep/audit"
@@ -35,7 +36,6 @@ type Machine struct {
 	guest    Guest // nil before DEPLOY
 	tree     *snapshot.Tree
 	unhashed pageSet // committed since the tree was last updated
-	unstored pageSet // committed since the last checkpoint
 	scrubbed uint32  // pages compared by Scrub so far
 }
 
@@ -180,9 +180,7 @@ func (m *Machine) Query(input []byte, caller ClientID) Receipt {
 
 // commit folds the working state of the guest into the committed one.
 func (m *Machine) commit() {
-	dirty := m.guest.Commit()
-	m.unhashed.add(dirty)
-	m.unstored.add(dirty)
+	m.unhashed.add(m.guest.Commit())
 }
 
 // Root is the digest of the whole state after the last entry.
@@ -212,20 +210,19 @@ func (m *Machine) Manifest() snapshot.Manifest {
 	return man
 }
 
-// Checkpoint copies what changed since the last one, which is all of the pause
-// that a checkpoint costs. The machine must be deployed.
+// Checkpoint names the state after the last entry and freezes the memory of it,
+// which whoever keeps it reads while the machine goes on. The pages are not
+// copied here, so that the pause does not grow with them. The machine must be
+// deployed.
 func (m *Machine) Checkpoint() *snapshot.Checkpoint {
-	c := &snapshot.Checkpoint{Manifest: m.Manifest(), Tree: m.tree.View()}
-	memory := m.guest.Memory()
-	changed := m.unstored.list(uint32(len(memory) / snapshot.PageSize))
-	copied := make([]byte, len(changed)*snapshot.PageSize)
-	for i, index := range changed {
-		page := copied[i*snapshot.PageSize:][:snapshot.PageSize]
-		copy(page, memory[int(index)*snapshot.PageSize:])
-		c.Changed = append(c.Changed, snapshot.Page{Index: index, Data: page})
+	return &snapshot.Checkpoint{Manifest: m.Manifest(), Tree: m.tree.View(), Memory: m.freeze()}
+}
+
+func (m *Machine) freeze() snapshot.Frozen {
+	if g, ok := m.guest.(interface{ Freeze() snapshot.Frozen }); ok {
+		return g.Freeze()
 	}
-	m.unstored.clear()
-	return c
+	return snapshot.Copied(bytes.Clone(m.guest.Memory()))
 }
 
 // Close frees the guest. The machine must not be used afterwards.

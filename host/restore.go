@@ -45,7 +45,6 @@ func (m *Machine) dropGuest() {
 		closeGuest(m.guest)
 		m.guest, m.tree = nil, snapshot.NewTree()
 		m.unhashed.clear()
-		m.unstored.clear()
 	}
 }
 
@@ -64,7 +63,6 @@ func (m *Machine) Patch(d snapshot.Delta) error {
 	}
 	touched = append(touched, span(before, len(m.guest.Memory()))...)
 	m.unhashed.add(touched)
-	m.unstored.add(touched)
 	return nil
 }
 
@@ -109,22 +107,11 @@ func (m *Machine) Scrub() []uint32 {
 	return rotten
 }
 
-// Unstore makes the next checkpoint carry all of the memory, and not only the
-// pages that changed since the one before, which was not kept.
-func (m *Machine) Unstore() {
-	if m.guest != nil {
-		m.unstored.add(span(0, len(m.guest.Memory())))
-	}
-}
-
 // forgetTree makes every page count as changed.
 func (m *Machine) forgetTree() {
 	m.tree = snapshot.NewTree()
-	all := span(0, len(m.guest.Memory()))
 	m.unhashed.clear()
-	m.unhashed.add(all)
-	m.unstored.clear()
-	m.unstored.add(all)
+	m.unhashed.add(span(0, len(m.guest.Memory())))
 }
 
 // span lists the pages from byte offset a to b.

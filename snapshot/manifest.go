@@ -63,12 +63,3 @@ func DecodeManifest(data []byte) (Manifest, error) {
 	}
 	return m, nil
 }
-
-// Checkpoint is a state that is to be kept: its manifest, its tree, and the
-// pages that changed since the machine's checkpoint before, which for the first
-// are all. It shares nothing with the machine that goes on.
-type Checkpoint struct {
-	Manifest Manifest
-	Tree     *TreeView
-	Changed  []Page
-}

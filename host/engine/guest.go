@@ -95,6 +95,10 @@ func (g *guest) Memory() []byte { return g.memory.pages.Committed() }
 // the next call.
 func (g *guest) Live() []byte { return g.memory.pages.Live() }
 
+// Freeze returns the committed memory as it is now, to be read while the guest
+// goes on.
+func (g *guest) Freeze() snapshot.Frozen { return g.memory.pages.Freeze() }
+
 // Globals implements host.Guest. The WASI clock follows the module's globals.
 func (g *guest) Globals() []uint64 { return slices.Clone(g.committed) }
 

@@ -96,6 +96,7 @@ func (r *Replica) audit(t *host.Transition) {
 	if r.phase == host.PhaseDiverged {
 		// Every replica has, or will have, this very state: here to be compared.
 		r.repairAt = audit.Position{Epoch: t.Epoch, Seq: t.Seq}
+		t.Checkpoint.Memory.Release()
 		return
 	}
 	r.queueSave(saveJob{t.Checkpoint, record})
@@ -111,6 +112,7 @@ func (r *Replica) queueSave(job saveJob) {
 		case s := <-r.saved:
 			r.keep(s)
 		case <-r.ctx.Done():
+			job.checkpoint.Memory.Release()
 			return
 		}
 	}
@@ -124,11 +126,13 @@ func (r *Replica) saveLoop() {
 		case <-r.ctx.Done():
 			return
 		case job := <-r.saves:
-			if err := r.save(job); err != nil {
-				if r.ctx.Err() == nil {
-					r.logger.Error("save checkpoint", "seq", uint64(job.record.Seq), "err", err)
-				}
-				r.resave()
+			err := r.save(job)
+			if r.ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				r.logger.Error("save checkpoint; the replica goes on with the one before", "seq", uint64(job.record.Seq), "err", err)
+				r.saveFailed(err)
 				continue
 			}
 			s := host.Stored{Epoch: job.record.Epoch, Seq: job.record.Seq, Chain: job.record.Chain, Root: job.record.Root}
@@ -141,17 +145,17 @@ func (r *Replica) saveLoop() {
 	}
 }
 
-// resave makes the next checkpoint carry every page: it cannot build on the one
-// that was not saved.
-func (r *Replica) resave() {
+// saveFailed has the loop see to another checkpoint.
+func (r *Replica) saveFailed(err error) {
 	select {
-	case r.asks <- func(r *Replica) { r.machine.Unstore() }:
+	case r.asks <- func(r *Replica) { r.unsaved(err) }:
 	case <-r.ctx.Done():
 	}
 }
 
 // keep takes note that a checkpoint of this replica is durable, and says so.
 func (r *Replica) keep(s host.Stored) {
+	r.retry = retry{}
 	r.stored = append(r.stored, s)
 	if extra := len(r.stored) - r.node.opts.Keep; extra > 0 {
 		r.stored = append([]host.Stored(nil), r.stored[extra:]...)

@@ -24,7 +24,7 @@ type Event struct {
 	Size   uint64          // Transferred: size of the state
 	From   []audit.ReplicaID
 	Took   time.Duration
-	Err    error // Stopped, Stalled: why
+	Err    error // Stopped, Stalled, Unsaved: why
 }
 
 // EventKind says what happened.
@@ -37,6 +37,7 @@ const (
 	EventTransferred  EventKind = "transferred"  // the replica took a state from others
 	EventRejoined     EventKind = "rejoined"     // it votes again after a repair
 	EventCheckpointed EventKind = "checkpointed" // a checkpoint is durable here
+	EventUnsaved      EventKind = "unsaved"      // a checkpoint could not be saved; another one follows
 	EventTruncated    EventKind = "truncated"    // the log was cut up to a checkpoint
 	EventUpgraded     EventKind = "upgraded"     // another module runs from this seq on
 	EventMembers      EventKind = "members"      // the membership changed

@@ -104,7 +104,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(n.path("machines"), 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	if n.store, err = store.Open(n.path("state")); err != nil {
+	if n.store, err = n.openStore(n.path("state")); err != nil {
 		return fmt.Errorf("open checkpoint store: %w", err)
 	}
 	if n.modules, err = openModules(n.path("modules"), n.opts.Engine); err != nil {
@@ -120,6 +120,21 @@ func (n *Node) open(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// openStore opens the checkpoint store. One whose files are bad is set aside: the
+// replicas get their states from the log and from others.
+func (n *Node) openStore(dir string) (*store.Store, error) {
+	s, err := store.Open(dir)
+	if !store.IsCorrupt(err) {
+		return s, err
+	}
+	aside, asideErr := store.SetAside(dir)
+	if asideErr != nil {
+		return nil, errors.Join(err, asideErr)
+	}
+	n.opts.Logger.Error("checkpoint store is corrupt; starting without it", "set aside as", aside, "err", err)
+	return store.Open(dir)
 }
 
 func (n *Node) path(parts ...string) string {

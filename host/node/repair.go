@@ -214,7 +214,8 @@ func (r *Replica) restore() error {
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		if err := r.restoreFrom(list[i]); err != nil {
-			r.logger.Warn("restore checkpoint; trying an older one", "seq", uint64(list[i].Seq), "err", err)
+			r.logger.Error("restore checkpoint; trying an older one", "seq", uint64(list[i].Seq), "err", err)
+			r.leaveRotten(err)
 			r.machine.Close()
 			r.machine = r.newMachine()
 			continue
@@ -229,24 +230,13 @@ func (r *Replica) restoreFrom(man snapshot.Manifest) error {
 	if err := r.machine.Adopt(man); err != nil {
 		return err
 	}
-	if err := r.node.store.Restore(man, r.machine.Tree(), func(pages []snapshot.Page) error {
-		return r.machine.Patch(snapshot.Delta{Size: man.Size, Pages: pages})
-	}); err != nil {
+	if err := r.restoreStored(man); err != nil {
 		return err
 	}
 	root := r.machine.Root()
 	if want := man.Root(); root != want {
 		return fmt.Errorf("root is %v, want %v", root, want)
 	}
-	r.machine.Checkpoint() // it is stored: only what changes from here on is new
 	r.stored = []host.Stored{{Epoch: man.Epoch, Seq: man.Seq, Chain: man.Chain, Root: root}}
 	return nil
-}
-
-// save writes a checkpoint and drops the ones that are too many.
-func (r *Replica) save(job saveJob) error {
-	if err := r.node.store.Save(r.ctx, job.checkpoint); err != nil {
-		return err
-	}
-	return r.node.store.Expire(string(r.name), r.node.opts.Keep)
 }

@@ -55,6 +55,7 @@ type Replica struct {
 	quietTo  ordering.Seq   // entries up to here were answered before this start
 	stored   []host.Stored  // own durable checkpoints, oldest first
 	cutTo    ordering.Seq   // the log was cut up to here
+	retry    retry          // of a checkpoint that could not be saved
 	asked    time.Time      // when a repair last asked for a CHECKPOINT
 	ticker   ticker
 }
@@ -153,6 +154,7 @@ func (r *Replica) close() error {
 		}
 	}
 	r.done.Wait()
+	r.releaseSaves()
 	r.machine.Close()
 	if r.log != nil {
 		errs = append(errs, r.log.Close())
@@ -217,6 +219,7 @@ func (r *Replica) loop() error {
 		case <-r.ticker.alarm.C:
 			r.tick()
 		case <-tick.C:
+			r.resave()
 		}
 		if err == nil {
 			err = r.mend()

@@ -42,6 +42,7 @@ type Memory struct {
 	kind                Kind
 	tracker             tracker
 	dirty               []uint32
+	frozen              []*Frozen // being read; see frozen.go
 }
 
 // New reserves the address space. It takes memory only for pages that are
@@ -119,6 +120,7 @@ func (m *Memory) Commit() []uint32 {
 	m.dirty = m.tracker.written(0, before, false, m.dirty[:0])
 	n := len(m.dirty)
 	m.dirty = m.tracker.written(before, m.size, true, m.dirty)
+	m.keep(m.dirty)
 	for _, i := range m.dirty {
 		copy(page(m.committed, i), page(m.live, i))
 	}
@@ -150,6 +152,7 @@ func (m *Memory) Undo() {
 // for a memory with nothing uncommitted: what was, is forgotten to have been.
 func (m *Memory) Resize(size uint64) {
 	drop(m.live[min(size, m.size):m.size])
+	m.keepFrom(size)
 	cut := m.committed[min(size, m.committedSize):m.committedSize]
 	if m.kind == Memfd {
 		dropShared(cut)
@@ -164,12 +167,14 @@ func (m *Memory) Resize(size uint64) {
 
 // Write changes a page of both memories.
 func (m *Memory) Write(index uint32, data []byte) {
+	m.keep([]uint32{index})
 	copy(page(m.live, index), data)
 	copy(page(m.committed, index), data)
 }
 
-// Close gives the address space back.
+// Close gives the address space back, but for what is still being read.
 func (m *Memory) Close() error {
+	m.leaveFrozen()
 	var errs []error
 	if m.tracker != nil {
 		errs = append(errs, m.tracker.close())

@@ -13,6 +13,8 @@ import (
 // Expire drops a machine's checkpoints but the newest keep of them, and the
 // parts that none of those has.
 func (s *Store) Expire(machine string, keep int) (err error) {
+	s.changing.RLock()
+	defer s.changing.RUnlock()
 	list, err := s.List(machine)
 	if err != nil || len(list) <= keep {
 		return err

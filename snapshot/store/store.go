@@ -11,19 +11,26 @@
 //
 // A manifest is written last, in one synced batch with the parts that it needs,
 // so that after a crash at any moment every manifest that is there is whole.
-// What is read is checked against its digest.
+// What is read is checked against its digest; a part that went bad is told by a
+// CorruptError, and Rebuild leaves it behind.
+//
+// A disk that is full is an error of Save, a *FullError, before it can be one of
+// Pebble, which does not survive it; see room.go.
 package store
 
 import (
-	"context"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/klauspost/compress/zstd"
 
-	"lockstep/audit"
 	"lockstep/ordering"
 	"lockstep/snapshot"
 )
@@ -31,38 +38,55 @@ import (
 // ErrNotFound says that there is no such checkpoint or part.
 var ErrNotFound = errors.New("not in the store")
 
-// CorruptError says that a part has other bytes than its digest tells. The
-// checkpoint it belongs to cannot be used.
-type CorruptError struct {
-	Machine string
-	Part    snapshot.Ref
-}
-
-func (e *CorruptError) Error() string {
-	return fmt.Sprintf("part of machine %s at level %d, index %d is corrupt on disk", e.Machine, e.Part.Level, e.Part.Index)
-}
-
-// ErrIncomplete says that a checkpoint builds on pages that the store does not
-// have. The next one must carry all of its pages.
-var ErrIncomplete = errors.New("checkpoint builds on pages that are not in the store")
+// ErrInUse is returned by Open for a store that another process has open.
+var ErrInUse = errors.New("checkpoint store is in use by another process")
 
 // Store is safe for concurrent use; checkpoints of one machine are saved and
 // expired one at a time.
 type Store struct {
-	db  *pebble.DB
 	enc *zstd.Encoder
 	dec *zstd.Decoder
+
+	changing sync.RWMutex // held by Rebuild against saves and expiry; before reading
+	reading  sync.RWMutex // guards db and room against being swapped
+	db       *pebble.DB
+	room     *room
 }
 
 // Open opens the store in a folder, which it makes if it is not there.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return open(dir, vfs.Default, false) }
+
+// OpenReadOnly opens a store that is there to look at, and changes nothing.
+func OpenReadOnly(dir string) (*Store, error) {
+	if there, err := pebble.Peek(dir, vfs.Default); err != nil || !there.Exists {
+		return nil, errors.Join(fmt.Errorf("open checkpoint store %s: %w", dir, fs.ErrNotExist), err)
+	}
+	return open(dir, vfs.Default, true)
+}
+
+func open(dir string, files vfs.FS, readOnly bool) (*Store, error) {
+	if !readOnly {
+		if err := settle(files, dir); err != nil {
+			return nil, fmt.Errorf("settle store %s: %w", dir, err)
+		}
+	}
+	room := newRoom(dir, files)
 	db, err := pebble.Open(dir, &pebble.Options{
-		Logger:       quiet{},
-		CacheSize:    8 << 20,
-		MemTableSize: 8 << 20,
+		FS: room.guard(), ReadOnly: readOnly,
+		Logger: quiet{},
+		// What rots is an error of who reads it, and not the end of the process.
+		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
+		CacheSize:     8 << 20,
+		MemTableSize:  memTable,
 	})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("open %s: %w", dir, ErrInUse)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if !readOnly {
+		room.reserve()
 	}
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -72,7 +96,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db: db, enc: enc, dec: dec}, nil
+	return &Store{db: db, room: room, enc: enc, dec: dec}, nil
 }
 
 // Close ends the store. Saves that are under way must have ended.
@@ -103,8 +127,27 @@ func manifestKey(machine string, epoch ordering.Epoch, seq ordering.Seq) []byte 
 	return binary.BigEndian.AppendUint64(k, uint64(seq))
 }
 
+// Machines lists the machines of which there are checkpoints, ascending.
+func (s *Store) Machines() (names []string, err error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{'m'}, UpperBound: []byte{'m' + 1}})
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; {
+		name, _, _ := bytes.Cut(it.Key()[1:], []byte{0})
+		names = append(names, string(name))
+		ok = it.SeekGE(append([]byte("m"+string(name)), 1))
+	}
+	return names, it.Error()
+}
+
 // get reads a value; the caller owns it.
 func (s *Store) get(key []byte) ([]byte, error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	v, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, ErrNotFound
@@ -117,6 +160,8 @@ func (s *Store) get(key []byte) ([]byte, error) {
 }
 
 func (s *Store) has(key []byte) (bool, error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	_, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
@@ -130,20 +175,21 @@ func (s *Store) has(key []byte) (bool, error) {
 // Part returns a node or page of any checkpoint that is kept.
 func (s *Store) Part(machine string, p snapshot.Ref) ([]byte, error) {
 	v, err := s.get(partKey(machine, p))
-	if err != nil {
+	if errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	if p.Level == 0 {
-		if v, err = s.dec.DecodeAll(v, nil); err != nil {
-			return nil, &CorruptError{machine, p}
-		}
+	if err != nil {
+		return nil, &CorruptError{machine, p, err}
 	}
 	digest := snapshot.NodeDigest
 	if p.Level == 0 {
 		digest = snapshot.PageDigest
+		if v, err = s.dec.DecodeAll(v, nil); err != nil {
+			return nil, &CorruptError{machine, p, err}
+		}
 	}
 	if digest(v) != p.Digest {
-		return nil, &CorruptError{machine, p}
+		return nil, &CorruptError{machine, p, snapshot.ErrWrongBytes}
 	}
 	return v, nil
 }
@@ -160,6 +206,8 @@ func (s *Store) Manifest(machine string, epoch ordering.Epoch, seq ordering.Seq)
 // List returns the manifests of a machine's checkpoints, oldest first.
 func (s *Store) List(machine string) (list []snapshot.Manifest, err error) {
 	prefix := manifestPrefix(machine)
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: append(prefix[:len(prefix)-1:len(prefix)-1], 1)})
 	if err != nil {
 		return nil, fmt.Errorf("list checkpoints: %w", err)
@@ -174,136 +222,3 @@ func (s *Store) List(machine string) (list []snapshot.Manifest, err error) {
 	}
 	return list, it.Error()
 }
-
-// saveBatch is how many bytes are written before the last batch, unsynced, so
-// that a large checkpoint does not stand in memory twice.
-const saveBatch = 4 << 20
-
-// Save makes a checkpoint durable. It writes the parts that are not there, and
-// the manifest last. ErrIncomplete leaves the store as it was but for parts
-// that nothing refers to.
-func (s *Store) Save(ctx context.Context, c *snapshot.Checkpoint) (err error) {
-	w := &saver{s: s, c: c, batch: s.db.NewBatch(), changed: make(map[uint32][]byte, len(c.Changed))}
-	defer func() { err = errors.Join(err, w.batch.Close()) }()
-	for _, p := range c.Changed {
-		w.changed[p.Index] = p.Data
-	}
-	if c.Manifest.Size > 0 {
-		if err := w.node(ctx, snapshot.Ref{Level: snapshot.Levels, Digest: c.Manifest.Pages}); err != nil {
-			return fmt.Errorf("save checkpoint at seq %d: %w", c.Manifest.Seq, err)
-		}
-	}
-	key := manifestKey(c.Manifest.Machine, c.Manifest.Epoch, c.Manifest.Seq)
-	if err := w.batch.Set(key, c.Manifest.Encode(), nil); err != nil {
-		return fmt.Errorf("save manifest: %w", err)
-	}
-	if err := w.batch.Commit(pebble.Sync); err != nil {
-		return fmt.Errorf("save checkpoint at seq %d: %w", c.Manifest.Seq, err)
-	}
-	return nil
-}
-
-// saver writes one checkpoint.
-type saver struct {
-	s       *Store
-	c       *snapshot.Checkpoint
-	batch   *pebble.Batch
-	changed map[uint32][]byte
-}
-
-// node writes what is below a node and then the node. One that is there is
-// there with all that is below it.
-func (w *saver) node(ctx context.Context, p snapshot.Ref) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	key := partKey(w.c.Manifest.Machine, p)
-	if there, err := w.s.has(key); there || err != nil {
-		return err
-	}
-	encoded := w.c.Tree.Node(int(p.Level), p.Index)
-	for i := range uint32(snapshot.Fanout) {
-		child := snapshot.Child(p, encoded, i)
-		var err error
-		switch {
-		case child.Digest == audit.Digest{}:
-		case child.Level > 0:
-			err = w.node(ctx, child)
-		default:
-			err = w.page(child)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return w.put(key, encoded)
-}
-
-func (w *saver) page(p snapshot.Ref) error {
-	if p.Digest == snapshot.ZeroPage {
-		return nil
-	}
-	key := partKey(w.c.Manifest.Machine, p)
-	if there, err := w.s.has(key); there || err != nil {
-		return err
-	}
-	data, ok := w.changed[p.Index]
-	if !ok || snapshot.PageDigest(data) != p.Digest {
-		return fmt.Errorf("page %d: %w", p.Index, ErrIncomplete)
-	}
-	return w.put(key, w.s.enc.EncodeAll(data, nil))
-}
-
-// put adds to the batch. A batch that grew large is written: parts before the
-// nodes above them, so that a node is never there without what is below it.
-func (w *saver) put(key, value []byte) error {
-	if err := w.batch.Set(key, value, nil); err != nil {
-		return err
-	}
-	if w.batch.Len() < saveBatch {
-		return nil
-	}
-	if err := w.batch.Commit(pebble.NoSync); err != nil {
-		return err
-	}
-	err := w.batch.Close()
-	w.batch = w.s.db.NewBatch()
-	return err
-}
-
-// Restore hands to patch the pages in which a checkpoint differs from the local
-// memory, in batches. The local tree must cover the manifest's size.
-func (s *Store) Restore(man snapshot.Manifest, local *snapshot.Tree, patch func([]snapshot.Page) error) error {
-	const batch = 256
-	walk := snapshot.NewWalk(local.View(), man.Pages, man.Size)
-	for !walk.Done() {
-		for _, q := range walk.Nodes(batch) {
-			encoded, err := s.Part(man.Machine, q)
-			if err != nil {
-				return fmt.Errorf("restore node: %w", err)
-			}
-			if err := walk.Give(q, encoded); err != nil {
-				return err
-			}
-		}
-		var pages []snapshot.Page
-		for _, q := range walk.Pages(batch) {
-			data := zeroPage[:]
-			if q.Digest != snapshot.ZeroPage {
-				var err error
-				if data, err = s.Part(man.Machine, q); err != nil {
-					return fmt.Errorf("restore page: %w", err)
-				}
-			}
-			pages = append(pages, snapshot.Page{Index: q.Index, Data: data})
-		}
-		if len(pages) > 0 {
-			if err := patch(pages); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-var zeroPage [snapshot.PageSize]byte

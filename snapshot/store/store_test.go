@@ -53,26 +53,19 @@ func (m *machine) step(r *rand.Rand) {
 	m.tree.Update(m.memory, m.dirty)
 }
 
-// checkpoint carries the pages that the last step changed, or all.
-func (m *machine) checkpoint(all bool) *snapshot.Checkpoint {
-	c := &snapshot.Checkpoint{Tree: m.tree.View(), Manifest: snapshot.Manifest{
+func (m *machine) checkpoint() *snapshot.Checkpoint {
+	return &snapshot.Checkpoint{Tree: m.tree.View(), Memory: snapshot.Copied(bytes.Clone(m.memory)), Manifest: snapshot.Manifest{
 		Machine: m.name, Epoch: 1, Seq: m.seq, Size: uint64(len(m.memory)), Pages: m.tree.Root(), System: []byte{byte(m.seq)},
 	}}
-	for i := range uint32(len(m.memory) / snapshot.PageSize) {
-		if all || contains(m.dirty, i) {
-			c.Changed = append(c.Changed, snapshot.Page{Index: i, Data: bytes.Clone(m.memory[int(i)*snapshot.PageSize:][:snapshot.PageSize])})
-		}
-	}
-	return c
 }
 
-func contains(list []uint32, i uint32) bool {
-	for _, x := range list {
-		if x == i {
-			return true
-		}
+// grown is a machine that has some memory.
+func grown(name string, r *rand.Rand) *machine {
+	m := newMachine(name)
+	for len(m.memory) == 0 || len(m.dirty) == 0 {
+		m.step(r)
 	}
-	return false
+	return m
 }
 
 func openStore(t *testing.T, dir string) *Store {
@@ -98,7 +91,7 @@ func wantState(t *testing.T, s *Store, man snapshot.Manifest, want []byte) {
 	got := make([]byte, man.Size)
 	tree := snapshot.NewTree()
 	tree.Resize(len(got))
-	if err := s.Restore(man, tree, func(pages []snapshot.Page) error {
+	if err := s.Restore(man, tree.View(), func(pages []snapshot.Page) error {
 		for _, p := range pages {
 			copy(got[int(p.Index)*snapshot.PageSize:], p.Data)
 		}
@@ -129,7 +122,7 @@ func TestSaveRestoreExpire(t *testing.T) {
 	for i := range 30 {
 		for _, m := range []*machine{a, b} {
 			m.step(r)
-			save(t, s, m.checkpoint(i == 0))
+			save(t, s, m.checkpoint())
 			states[fmt.Sprint(m.name, m.seq)] = bytes.Clone(m.memory)
 			if err := s.Expire(m.name, 3); err != nil {
 				t.Fatal(err)
@@ -150,8 +143,8 @@ func TestSaveRestoreExpire(t *testing.T) {
 		}
 	}
 	fresh := openStore(t, t.TempDir())
-	save(t, fresh, a.checkpoint(true))
-	save(t, fresh, b.checkpoint(true))
+	save(t, fresh, a.checkpoint())
+	save(t, fresh, b.checkpoint())
 	if got, want := keys(t, s), keys(t, fresh); got != want {
 		t.Errorf("%d keys are left after expiring all but the last checkpoints, want %d", got, want)
 	}
@@ -172,28 +165,34 @@ func keys(t *testing.T, s *Store) (n int) {
 	return n
 }
 
-// A checkpoint that builds on one that is not there is refused, what is there
-// stays, and one with all pages is taken.
-func TestIncomplete(t *testing.T) {
+// A checkpoint is whole whatever was saved between it and the one before, and
+// one that cannot be saved changes nothing.
+func TestSaveBuildsOnWhatIsThere(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	r := rand.New(rand.NewPCG(2, 2))
-	m := newMachine("m")
-	for len(m.memory) == 0 {
-		m.step(r)
-	}
-	save(t, s, m.checkpoint(true))
+	m := grown("m", r)
+	save(t, s, m.checkpoint())
 	first := bytes.Clone(m.memory)
 	m.step(r)
-	m.step(r) // the checkpoint after the last step lacks what the one before changed
-	if err := s.Save(context.Background(), m.checkpoint(false)); !errors.Is(err, ErrIncomplete) {
-		t.Fatalf("save: %v, want ErrIncomplete", err)
+	m.step(r)
+	rotten := m.checkpoint()
+	for i := range rotten.Memory.(snapshot.Copied) {
+		rotten.Memory.(snapshot.Copied)[i] ^= 1
+	}
+	if err := s.Save(context.Background(), rotten); !errors.Is(err, snapshot.ErrWrongBytes) {
+		t.Fatalf("save of memory that is not the tree's: %v, want ErrWrongBytes", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Save(ctx, m.checkpoint()); !errors.Is(err, context.Canceled) {
+		t.Fatalf("save that is cancelled: %v", err)
 	}
 	list, err := s.List("m")
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d checkpoints, %v", len(list), err)
 	}
 	wantState(t, s, list[0], first)
-	save(t, s, m.checkpoint(true))
+	save(t, s, m.checkpoint())
 	if man, err := s.Manifest("m", 1, m.seq); err != nil {
 		t.Error(err)
 	} else {
@@ -202,17 +201,17 @@ func TestIncomplete(t *testing.T) {
 	if _, err := s.Manifest("m", 1, 999); !errors.Is(err, ErrNotFound) {
 		t.Errorf("manifest of a seq that is not there: %v", err)
 	}
+	if names, err := s.Machines(); err != nil || fmt.Sprint(names) != "[m]" {
+		t.Errorf("machines %v, %v", names, err)
+	}
 }
 
 // A part that went bad on disk is named, and never handed out.
 func TestCorruption(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	r := rand.New(rand.NewPCG(3, 3))
-	m := newMachine("m")
-	for len(m.memory) == 0 || len(m.dirty) == 0 {
-		m.step(r)
-	}
-	save(t, s, m.checkpoint(true))
+	m := grown("m", r)
+	save(t, s, m.checkpoint())
 	var page snapshot.Ref
 	for _, i := range m.dirty { // one that is stored: pages of zeros are not
 		if d := m.tree.Digest(0, i); d != snapshot.ZeroPage {
@@ -277,9 +276,9 @@ func saveForEver(dir string) {
 		m.seq = list[n-1].Seq
 	}
 	r := rand.New(rand.NewPCG(uint64(m.seq), uint64(os.Getpid())))
-	for first := true; ; first = false {
+	for {
 		m.step(r)
-		if err := s.Save(context.Background(), m.checkpoint(first)); err != nil {
+		if err := s.Save(context.Background(), m.checkpoint()); err != nil {
 			panic(err)
 		}
 		if err := s.Expire("m", 2); err != nil {

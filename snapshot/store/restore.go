@@ -1,0 +1,87 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"lockstep/snapshot"
+)
+
+// CorruptError says that a part of a checkpoint is not on disk as its digest
+// tells. The checkpoints that it belongs to cannot be used.
+type CorruptError struct {
+	Machine string
+	Part    snapshot.Ref
+	Err     error // what reading it said
+}
+
+func (e *CorruptError) Error() string {
+	if e.Part.Level == 0 {
+		return fmt.Sprintf("page %d of machine %s (bytes %#x to %#x of its memory) is corrupt on disk: %v",
+			e.Part.Index, e.Machine, uint64(e.Part.Index)*snapshot.PageSize, uint64(e.Part.Index+1)*snapshot.PageSize-1, e.Err)
+	}
+	first := e.Part.Index << (5 * e.Part.Level)
+	return fmt.Sprintf("node %d of level %d of machine %s, over its pages from %d on, is corrupt on disk: %v",
+		e.Part.Index, e.Part.Level, e.Machine, first, e.Err)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// whole is Part for a part that must be there.
+func (s *Store) whole(machine string, p snapshot.Ref) ([]byte, error) {
+	v, err := s.Part(machine, p)
+	if errors.Is(err, ErrNotFound) {
+		err = &CorruptError{machine, p, err}
+	}
+	return v, err
+}
+
+// Restore hands to patch the pages in which a checkpoint differs from the local
+// memory, in batches. The local tree must cover the manifest's size. A part
+// that is bad or gone is a *CorruptError.
+func (s *Store) Restore(man snapshot.Manifest, local *snapshot.TreeView, patch func([]snapshot.Page) error) error {
+	const batch = 256
+	walk := snapshot.NewWalk(local, man.Pages, man.Size)
+	for !walk.Done() {
+		for _, q := range walk.Nodes(batch) {
+			encoded, err := s.whole(man.Machine, q)
+			if err != nil {
+				return fmt.Errorf("restore seq %d: %w", man.Seq, err)
+			}
+			if err := walk.Give(q, encoded); err != nil {
+				return err
+			}
+		}
+		var pages []snapshot.Page
+		for _, q := range walk.Pages(batch) {
+			data := zeroPage[:]
+			if q.Digest != snapshot.ZeroPage {
+				var err error
+				if data, err = s.whole(man.Machine, q); err != nil {
+					return fmt.Errorf("restore seq %d: %w", man.Seq, err)
+				}
+			}
+			pages = append(pages, snapshot.Page{Index: q.Index, Data: data})
+		}
+		if len(pages) > 0 {
+			if err := patch(pages); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var zeroPage [snapshot.PageSize]byte
+
+// Verify reads all of a checkpoint and checks it against its root. It returns
+// the first part that is bad, and how many bytes it read.
+func (s *Store) Verify(man snapshot.Manifest) (read uint64, err error) {
+	empty := snapshot.NewTree()
+	empty.Resize(int(man.Size))
+	err = s.Restore(man, empty.View(), func(pages []snapshot.Page) error {
+		read += uint64(len(pages)) * snapshot.PageSize
+		return nil
+	})
+	return read, err
+}
