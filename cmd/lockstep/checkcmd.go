@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,7 @@ import (
 	"lockstep/wasmabi/instrument"
 )
 
-func checkCommand() *cobra.Command {
+func checkCommand(r *remote) *cobra.Command {
 	var explain bool
 	c := &cobra.Command{
 		Use:   "check FILE.wasm",
@@ -27,12 +28,27 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: ok\n  digest        %s\n  size          %d bytes, instrumented %d\n",
-				args[0], host.ModuleDigest(wasm).Hex(), len(wasm), len(m.Wasm))
-			if err != nil || !explain {
-				return err
+			v := struct {
+				File         string                  `json:"file"`
+				Digest       string                  `json:"digest"`
+				Size         int                     `json:"size"`
+				Instrumented int                     `json:"instrumented_size"`
+				Explanation  *instrument.Explanation `json:"explanation,omitempty"`
+			}{File: args[0], Digest: host.ModuleDigest(wasm).Hex(), Size: len(wasm), Instrumented: len(m.Wasm)}
+			if explain {
+				e, err := instrument.Explain(wasm, guestConfig)
+				if err != nil {
+					return err
+				}
+				v.Explanation = e
 			}
-			return writeExplanation(c.OutOrStdout(), wasm)
+			return r.show(c, v, func(w io.Writer) error {
+				_, err = fmt.Fprintf(w, "%s: ok\n  digest        %s\n  size          %d bytes, instrumented %d\n", v.File, v.Digest, v.Size, v.Instrumented)
+				if err != nil || !explain {
+					return err
+				}
+				return writeExplanation(w, *v.Explanation)
+			})
 		},
 	}
 	c.Flags().BoolVar(&explain, "explain", false, "tell what the instrumentation does to each function, and how far each limit is")

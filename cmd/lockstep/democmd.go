@@ -11,8 +11,8 @@ import (
 	"lockstep/cmd/lockstep/demo"
 )
 
-func demoCommand() *cobra.Command {
-	var asJSON, verbose bool
+func demoCommand(r *remote) *cobra.Command {
+	var verbose bool
 	opts := demo.Options{}
 	c := &cobra.Command{
 		Use:   "demo",
@@ -26,11 +26,11 @@ checks what it shows. Exit code 0 means that every check held.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			opts.Logger = logger(verbose)
 			opts.Out = c.OutOrStdout()
-			if asJSON {
+			if r.asJSON {
 				opts.Out = nil
 			}
 			report, err := demo.Run(c.Context(), opts)
-			if asJSON && len(report.Steps) > 0 {
+			if r.asJSON && len(report.Steps) > 0 {
 				text, err := json.MarshalIndent(report, "", "  ")
 				if err != nil {
 					return fmt.Errorf("encode report: %w", err)
@@ -46,7 +46,6 @@ checks what it shows. Exit code 0 means that every check held.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end, and nothing else")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the logs of nodes and servers to standard error")
 	c.Flags().IntVar(&opts.Calls, "calls", demo.DefaultCalls, "calls of the first step")
 	c.Flags().IntVar(&opts.Callers, "callers", demo.DefaultCallers, "concurrent callers")

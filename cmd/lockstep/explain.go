@@ -9,11 +9,7 @@ import (
 )
 
 // writeExplanation tells what the instrumentation does to a module.
-func writeExplanation(out io.Writer, wasm []byte) error {
-	e, err := instrument.Explain(wasm, guestConfig)
-	if err != nil {
-		return err
-	}
+func writeExplanation(out io.Writer, e instrument.Explanation) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(w, "\nfunction\tbytes\tblocks\tloops\tdearest stretch\tdepth\tNaNs\tname\n")
 	for _, f := range e.Functions {

@@ -4,47 +4,40 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-)
 
-// Exit codes.
-const (
-	exitOK        = 0
-	exitFailed    = 1   // it ran, and what it was asked to show or check does not hold
-	exitUsage     = 2   // wrong flag or argument
-	exitInterrupt = 130 // ctrl-C
+	"lockstep/cmd/lockstep/settings"
 )
-
-// errUsage marks a mistake in the command line.
-var errUsage = errors.New("see 'lockstep help'")
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // the second ctrl-C does what it does to any program
+	}()
 	root := command()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	switch {
-	case ctx.Err() != nil:
+	code := exitCode(ctx, err)
+	switch code {
+	case exitOK:
+	case exitInterrupt:
 		fmt.Fprintln(os.Stderr, "lockstep: interrupted")
-		return exitInterrupt
-	case err == nil:
-		return exitOK
+	default:
+		fmt.Fprintln(os.Stderr, "lockstep:", explain(err))
 	}
-	fmt.Fprintln(os.Stderr, "lockstep:", err)
-	if errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitFailed
+	return code
 }
 
 func command() *cobra.Command {
@@ -53,21 +46,94 @@ func command() *cobra.Command {
 		Short:         "Replicated, audited, upgradable state machines in WebAssembly",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
-	root.AddCommand(demoCommand(), checkCommand(), instrumentCommand(), versionCommand())
-	for _, c := range root.Commands() {
-		args := c.Args
-		c.Args = func(c *cobra.Command, a []string) error {
-			if err := args(c, a); err != nil {
-				return fmt.Errorf("%w: %w", err, errUsage)
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(c, args[0])
 			}
-			return nil
-		}
+			return c.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w%s: %w", err, nearFlag(c, err), errUsage)
+	})
+	r := &remote{}
+	r.flags(root.PersistentFlags())
+	groups(root, r)
+	for _, c := range root.Commands() {
+		strict(c)
 	}
 	return root
+}
+
+// groups adds the commands in the order in which one comes to need them.
+func groups(root *cobra.Command, r *remote) {
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand()}},
+		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), demoCommand(r)}},
+		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), upgradeCommand(r), statusCommand(r), contextCommand(r)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(versionCommand(r), exitCodesTopic())
+}
+
+// strict makes wrong arguments of a command and those below it mistakes of
+// usage that show how it is used.
+func strict(c *cobra.Command) {
+	args := c.Args
+	if args == nil {
+		args = cobra.NoArgs
+	}
+	if c.HasSubCommands() {
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	c.Args = func(c *cobra.Command, a []string) error {
+		if c.HasSubCommands() && len(a) > 0 {
+			return unknownCommand(c, a[0])
+		}
+		if err := args(c, a); err != nil {
+			return fmt.Errorf("%w; usage: %s: %w", err, c.UseLine(), errUsage)
+		}
+		return nil
+	}
+	for _, below := range c.Commands() {
+		strict(below)
+	}
+}
+
+func unknownCommand(c *cobra.Command, word string) error {
+	var names []string
+	for _, known := range c.Commands() {
+		names = append(names, known.Name())
+	}
+	hint := ""
+	if near := settings.Nearest(word, names); near != "" {
+		hint = fmt.Sprintf(", did you mean %q?", near)
+	}
+	return fmt.Errorf("%s has no command %q%s: %w", c.CommandPath(), word, hint, errUsage)
+}
+
+// nearFlag is the flag that was probably meant.
+func nearFlag(c *cobra.Command, err error) string {
+	_, word, ok := strings.Cut(err.Error(), "unknown flag: --")
+	if !ok {
+		return ""
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *flag) { names = append(names, f.Name) })
+	c.InheritedFlags().VisitAll(func(f *flag) { names = append(names, f.Name) })
+	if near := settings.Nearest(word, names); near != "" {
+		return ", did you mean --" + near + "?"
+	}
+	return ""
 }
 
 // logger writes to stderr if verbose, and else nowhere.
@@ -76,4 +142,13 @@ func logger(verbose bool) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

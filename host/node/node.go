@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -156,12 +157,18 @@ func (n *Node) Host(ctx context.Context, machine ordering.Name) (*Replica, error
 	if err := machine.Validate(); err != nil {
 		return nil, err
 	}
-	key, err := openKey(n.path("machines", string(machine)))
+	dir := n.path("machines", string(machine))
+	_, err := os.Stat(dir)
+	first := errors.Is(err, fs.ErrNotExist)
+	key, err := openKey(dir)
 	if err != nil {
 		return nil, err
 	}
 	r, err := startReplica(ctx, n, machine, key)
 	if err != nil {
+		if first && errors.Is(err, ordering.ErrNotFound) {
+			err = errors.Join(err, os.RemoveAll(dir)) // or the node would host it again at its next start
+		}
 		return nil, fmt.Errorf("host machine %s: %w", machine, err)
 	}
 	n.replicas[machine] = r

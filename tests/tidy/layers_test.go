@@ -38,9 +38,11 @@ var layers = []layer{
 	{"host/guesttest", []string{"host", "ordering", "snapshot", "wasmabi"}, "the suite knows the seam and no implementation"},
 	{"host/hosttest", []string{"audit/...", "host", "host/engine", "ordering", "snapshot", "wasmabi/..."}, "a guest is tested on the engine and the machine alone, without logs and networks"},
 	{"host/node", []string{"audit/...", "host", "host/engine", "ordering", "ordering/jetstream", "ordering/journal", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
+	{"host/admin", []string{"audit/...", "host", "ordering"}, "words are words: who says them is another package's affair"},
 	{"host/local", []string{"audit/...", "host", "host/engine", "host/node", "ordering/...", "snapshot/...", "wasmabi/..."}, "a cluster in one process is nodes and servers; clients and commands are above it"},
+	{"host/daemon", []string{"audit", "host", "host/admin", "host/engine", "host/node", "ordering/...", "snapshot/paging", "wasmabi/..."}, "a process is a node and a server; clients and commands are above it"},
 
-	{"client", []string{"audit/...", "host", "ordering", "ordering/jetstream", "snapshot", "snapshot/transfer", "wasmabi"}, "a client counts votes; it runs no machine and no node"},
+	{"client", []string{"audit/...", "host", "host/admin", "ordering", "ordering/jetstream", "snapshot", "snapshot/transfer", "wasmabi"}, "a client counts votes; it runs no machine and no node"},
 	{"guests", nil, "a guest and its SDK know the contract as any other language does, by the words of wasmabi and not by import"},
 	{"cmd", []string{"*"}, ""},
 	{"tests", []string{"*"}, ""},

@@ -20,18 +20,22 @@ var libraries = []library{
 	{"github.com/tetratelabs/wazero", []string{"host/engine", "tests"}, "the engine is one package's affair, so that another can take its place"},
 	{"github.com/nats-io/nats-server", []string{"ordering/jetstream", "host/node", "host/local", "tests"}, "a server in this process is the affair of who starts one"},
 	{"github.com/nats-io/nats.go", natsFolders, "NATS is at the edge: what is above it sees a Log, entries and answers"},
-	{"github.com/nats-io/nkeys", append([]string{"cmd"}, natsFolders...), "NATS is at the edge: keys are ed25519 to the rest"},
+	{"github.com/nats-io/nkeys", natsFolders, "NATS is at the edge: keys are ed25519 to the rest"},
 	{"github.com/nats-io/jwt", natsFolders, "NATS is at the edge"},
 	{"github.com/cockroachdb/pebble", []string{"snapshot/store", "tests"}, "the key-value store is one package's affair"},
-	{"github.com/fxamacker/cbor", []string{"audit/canonical"}, "there is one encoding, and one place for its options"},
+	{"github.com/fxamacker/cbor", []string{"audit/canonical", "cmd/lockstep/payload"}, "there is one encoding of what is hashed, and one place for its options; payloads of users are another matter"},
 	{"github.com/zeebo/blake3", []string{"ordering", "audit", "snapshot", "host", "wasmabi/instrument", "client", "cmd", "tests"}, "guests hash with what they bring"},
 	{"github.com/klauspost/compress", []string{"snapshot/store", "snapshot/transfer"}, "compression is a detail of disk and wire"},
 	{"github.com/spf13/cobra", []string{"cmd"}, "flags are the commands' affair"},
+	{"github.com/spf13/pflag", []string{"cmd"}, "flags are the commands' affair"},
+	{"github.com/pelletier/go-toml", []string{"cmd/lockstep/settings"}, "configuration reaches packages as structs"},
+	{"github.com/lmittmann/tint", []string{"cmd/lockstep"}, "packages log to the slog.Logger that they are given"},
+	{"github.com/gofrs/flock", []string{"host/daemon"}, "who owns a process locks its folder"},
 	{"golang.org/x/sys", []string{"snapshot/paging", "snapshot/store", "host/engine", "host/node"}, "the OS is at the edge"},
 	{"golang.org/x/time", []string{"client", "host/node", "snapshot/transfer"}, "a clock is at the edge"},
 }
 
-var natsFolders = []string{"ordering/jetstream", "snapshot/transfer", "client", "host/node", "host/local", "tests"}
+var natsFolders = []string{"ordering/jetstream", "snapshot/transfer", "client", "host/node", "host/local", "host/daemon", "cmd", "tests"}
 
 // standard reports whether an import path is the standard library's: those have
 // no dot in their first element.

@@ -93,6 +93,7 @@ func (o Options) server() (*server.Options, error) {
 		opts.Host = "127.0.0.1"
 	}
 	opts.NoSigs = true
+	opts.LameDuckGracePeriod, opts.LameDuckDuration = lameDuckGrace, lameDuckFor
 	opts.JetStream = true
 	opts.StoreDir = o.Dir
 	opts.JetStreamMaxStore = o.MaxStore
@@ -117,7 +118,11 @@ func (o Options) server() (*server.Options, error) {
 		if _, _, err := splitHostPort(r); err != nil {
 			return nil, fmt.Errorf("parse route: %w", err)
 		}
-		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", Host: r})
+		route := &url.URL{Scheme: "nats-route", Host: r}
+		if opts.Cluster.Username != "" {
+			route.User = url.UserPassword(opts.Cluster.Username, opts.Cluster.Password)
+		}
+		opts.Routes = append(opts.Routes, route)
 	}
 	if len(opts.Routes) == 0 {
 		return nil, fmt.Errorf("cluster %s has no routes", o.Cluster)
@@ -205,6 +210,17 @@ func (s *Server) StepDown(stream string) error {
 	}
 	return nil
 }
+
+// How long clients of a server in lame duck mode keep their connections, and within
+// what time they are then sent away.
+const (
+	lameDuckGrace = 250 * time.Millisecond
+	lameDuckFor   = 750 * time.Millisecond
+)
+
+// LameDuck hands the leadership of all streams to other servers, sends clients there, and
+// returns when the last has gone. Shutdown is to be called after it.
+func (s *Server) LameDuck() { s.srv.LameDuckShutdown() }
 
 // Shutdown stops the server, handing leadership over, and waits until it has stopped.
 func (s *Server) Shutdown() {

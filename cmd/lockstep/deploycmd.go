@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"lockstep/audit"
+	"lockstep/client"
+	"lockstep/client/nodes"
+	"lockstep/host"
+	"lockstep/host/admin"
+	"lockstep/host/daemon"
+	"lockstep/ordering"
+	"lockstep/wasmabi/instrument"
+)
+
+// deployment is what is to be deployed, where and how.
+type deployment struct {
+	machine  ordering.Name
+	wasm     []byte
+	on       []string
+	replicas int
+	logBytes daemon.Size
+	memory   daemon.Size
+	config   host.Config
+}
+
+// deployed is what became of it.
+type deployed struct {
+	Machine  string            `json:"machine"`
+	Module   string            `json:"module"`
+	Replicas []audit.ReplicaID `json:"replicas"`
+	Seq      uint64            `json:"seq"`
+	Gas      uint64            `json:"gas"`
+}
+
+func deployCommand(r *remote) *cobra.Command {
+	d := deployment{}
+	c := &cobra.Command{
+		Use:   "deploy MACHINE GUEST.wasm",
+		Short: "Make a machine: its log, its replicas and its guest",
+		Long: `Asks nodes to host the machine, makes its log, and orders the guest as its first
+input. It returns when a majority of the replicas has run the guest's init.
+
+Replicas go to three nodes that host the fewest machines, or to those named with
+--on. With one node there is one replica, which no fault is survived with.`,
+		Example: `  lockstep deploy counter counter.wasm
+  lockstep deploy kv kv.wasm --on n1,n2,n3 --memory 1GiB`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			d.machine = ordering.Name(args[0])
+			if err := d.machine.Validate(); err != nil {
+				return fmt.Errorf("%w: %w", err, errUsage)
+			}
+			d.config.MaxMemory = uint32(min(d.memory/(64<<10), 1<<31))
+			if d.wasm, err = readGuest(args[1], d.config.MaxMemory); err != nil {
+				return err
+			}
+			ctx, cancel := r.within(c)
+			defer cancel()
+			done, err := r.deploy(ctx, d, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return r.show(c, done, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "deployed %s at seq %d on %s\n", done.Machine, done.Seq, join(done.Replicas))
+				return err
+			})
+		},
+	}
+	fs := c.Flags()
+	fs.StringSliceVar(&d.on, "on", nil, "nodes that get a replica")
+	fs.IntVar(&d.replicas, "replicas", 0, "number of replicas, odd (default: 3, or 1 where there are fewer nodes)")
+	fs.TextVar(&d.logBytes, "log-bytes", daemon.Size(0), "bound on the log; a full log refuses inputs (0: 1GiB)")
+	fs.TextVar(&d.memory, "memory", daemon.Size(0), "bound on the guest's memory (0: 256MiB)")
+	fs.Uint64Var(&d.config.InputGas, "gas", 0, fmt.Sprintf("bound on one input's gas (0: %d)", uint64(host.DefaultInputGas)))
+	fs.Uint64Var(&d.config.AuditEvery, "audit-every", 0, fmt.Sprintf("entries between audits (0: %d)", host.DefaultAuditEvery))
+	fs.Uint64Var(&d.config.CheckpointEvery, "checkpoint-every", 0, fmt.Sprintf("entries between checkpoints (0: %d)", host.DefaultCheckpointEvery))
+	return c
+}
+
+// readGuest reads a module and says here what every replica would.
+func readGuest(path string, maxMemory uint32) ([]byte, error) {
+	wasm, err := readModule(path)
+	if err != nil {
+		return nil, err
+	}
+	if maxMemory == 0 {
+		maxMemory = host.DefaultMaxMemory
+	}
+	if _, err := instrument.Instrument(wasm, instrument.Config{Contract: true, MaxMemoryPages: maxMemory}); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return wasm, nil
+}
+
+// deploy has nodes host the machine and orders its first input.
+func (r *remote) deploy(ctx context.Context, d deployment, progress io.Writer) (deployed, error) {
+	conn, err := r.connect()
+	if err != nil {
+		return deployed{}, err
+	}
+	defer conn.Close()
+	all, err := nodes.List(ctx, conn, d.machine)
+	if err != nil {
+		return deployed{}, err
+	}
+	chosen, err := choose(all, d)
+	if err != nil {
+		return deployed{}, err
+	}
+	if err := hostOn(ctx, conn, d, chosen, len(all), progress); err != nil {
+		return deployed{}, err
+	}
+	cl, err := client.Connect(ctx, client.Options{Machine: string(d.machine), Conn: conn})
+	if err != nil {
+		return deployed{}, err
+	}
+	defer func() { _ = cl.Close() }() // nothing is under way any more
+	out, err := cl.Deploy(ctx, d.wasm, d.config, chosen)
+	var refused *client.RefusedError
+	if errors.As(err, &refused) && refused.Refusal == host.RefusedDeployed {
+		return deployed{}, fmt.Errorf("machine %s is deployed already: 'lockstep upgrade' replaces its guest and keeps its state", d.machine)
+	}
+	if err != nil {
+		return deployed{}, err
+	}
+	return deployed{string(d.machine), host.ModuleDigest(d.wasm).Hex(), chosen, uint64(out.Seq), out.Gas}, nil
+}
+
+// choose picks the nodes that get a replica.
+func choose(all []admin.Node, d deployment) ([]audit.ReplicaID, error) {
+	if len(d.on) > 0 {
+		return named(all, d.on)
+	}
+	n := d.replicas
+	if n == 0 {
+		n = 3
+		if len(all) < 3 {
+			n = 1
+		}
+	}
+	if n < 1 || n%2 == 0 {
+		return nil, usage("%d replicas: an even number bears no more faults than one less; want 1, 3, 5 …", n)
+	}
+	if n > len(all) {
+		return nil, fmt.Errorf("%d replicas, and %d nodes answer: start more nodes, or ask for fewer replicas", n, len(all))
+	}
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b admin.Node) int { return len(a.Machines) - len(b.Machines) })
+	ids := make([]audit.ReplicaID, 0, n)
+	for _, node := range all[:n] {
+		ids = append(ids, node.Name)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+func named(all []admin.Node, on []string) ([]audit.ReplicaID, error) {
+	var ids, there []audit.ReplicaID
+	for _, n := range all {
+		there = append(there, n.Name)
+	}
+	for _, name := range on {
+		if !slices.Contains(there, audit.ReplicaID(name)) {
+			return nil, fmt.Errorf("no node %s answers; these do: %s", name, join(there))
+		}
+		ids = append(ids, audit.ReplicaID(name))
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// hostOn asks nodes to host the machine, the first one to make its log.
+func hostOn(ctx context.Context, conn *nats.Conn, d deployment, chosen []audit.ReplicaID, running int, progress io.Writer) error {
+	servers := 1
+	for _, n := range []int{3, 5} {
+		if n <= len(chosen) && n <= running {
+			servers = n
+		}
+	}
+	for i, id := range chosen {
+		if isTerminal(progress) {
+			_, _ = fmt.Fprintf(progress, "\r\033[Khosting %s on %s (%d of %d)", d.machine, id, i+1, len(chosen))
+		}
+		q := admin.HostRequest{Machine: d.machine, Create: i == 0, Replicas: uint32(servers), MaxBytes: uint64(d.logBytes)}
+		if err := nodes.Host(ctx, conn, id, q); err != nil {
+			return err
+		}
+	}
+	if isTerminal(progress) {
+		_, _ = fmt.Fprint(progress, "\r\033[K")
+	}
+	return nil
+}
+
+func join(ids []audit.ReplicaID) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, string(id))
+	}
+	return strings.Join(names, ", ")
+}
+
+func upgradeCommand(r *remote) *cobra.Command {
+	return &cobra.Command{
+		Use:   "upgrade MACHINE GUEST.wasm",
+		Short: "Replace a machine's guest at one and the same input on every replica",
+		Long: `The old guest saves its state as bytes, the new one loads them. Where either
+fails, the old guest goes on as if nothing had been asked.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			wasm, err := readGuest(args[1], 0)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := r.within(c)
+			defer cancel()
+			cl, done, err := r.session(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			defer done()
+			out, err := cl.Upgrade(ctx, wasm)
+			if err != nil {
+				return err
+			}
+			v := struct {
+				Machine string `json:"machine"`
+				Module  string `json:"module"`
+				Seq     uint64 `json:"seq"`
+			}{args[0], host.ModuleDigest(wasm).Hex(), uint64(out.Seq)}
+			return r.show(c, v, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "upgraded %s at seq %d to %.12s\n", v.Machine, v.Seq, v.Module)
+				return err
+			})
+		},
+		ValidArgsFunction: r.completeMachines,
+	}
+}

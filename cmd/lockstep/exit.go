@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lockstep/client"
+	"lockstep/client/contexts"
+	"lockstep/client/nodes"
+)
+
+// Exit codes. They are part of the interface: scripts branch on them.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // it ran, and what it was asked to do, show or check does not hold
+	exitUsage       = 2   // wrong flag, argument or configuration
+	exitGuest       = 3   // the guest rejected the input, trapped or ran out of gas: a majority says so
+	exitOpen        = 4   // FAIL: no majority answered alike in time; the input may have been applied
+	exitUnreachable = 5   // no server, node or machine answers; nothing was done
+	exitInterrupt   = 130 // ctrl-C
+)
+
+// errUsage marks a mistake in the command line.
+var errUsage = errors.New("see 'lockstep help'")
+
+// errUnreachable marks a server that cannot be reached.
+var errUnreachable = errors.New("nothing was done")
+
+func exitCode(ctx context.Context, err error) int {
+	var rejected *client.RejectedError
+	var trapped *client.TrapError
+	var open *client.FailError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case ctx.Err() != nil:
+		return exitInterrupt
+	case errors.As(err, &rejected), errors.As(err, &trapped), errors.Is(err, client.ErrOutOfGas):
+		return exitGuest
+	case errors.As(err, &open):
+		return exitOpen
+	case errors.Is(err, errUnreachable), errors.Is(err, nodes.ErrNone), errors.Is(err, client.ErrUnknownMachine), errors.Is(err, contexts.ErrUnknown):
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// explain is the text of an error on one line, with what to do where that is
+// known.
+func explain(err error) string {
+	text := strings.TrimSuffix(strings.TrimSpace(err.Error()), ": "+errUnreachable.Error())
+	if errors.Is(err, client.ErrUnknownMachine) {
+		text += "; 'lockstep status' lists the machines there are"
+	}
+	return text
+}
+
+func exitCodesTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long: `0    it is done
+1    it ran, and what it was asked to do, show or check does not hold
+2    wrong flag, argument or configuration
+3    the guest rejected the input, trapped or ran out of gas: a majority of voters says so, and nothing of it was kept
+4    FAIL: no majority of voters answered alike in time; the input may have been applied, or may be yet
+5    no server, node or machine answers; nothing was done
+130  interrupted by ctrl-C`,
+	}
+}

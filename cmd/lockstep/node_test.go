@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"lockstep/client"
+	"lockstep/client/contexts"
+	"lockstep/guests/examples/kv"
+)
+
+// patience is how long anything may take that a test waits for.
+const patience = 90 * time.Second
+
+// processes are those processes of a cluster that lockstep init has founded.
+type processes struct {
+	t    *testing.T
+	dir  string
+	port int
+	cmds [3]*exec.Cmd
+}
+
+// lockstep runs the command and returns what it prints, and its exit code.
+func (n *processes) lockstep(args ...string) (stdout, stderr string, code int) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, os.Args[0], args...)
+	c.Dir = n.dir
+	c.Env = append(os.Environ(), envMain+"=1", "XDG_CONFIG_HOME="+filepath.Join(n.dir, "config"))
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	_ = c.Run() // the code says it
+	return out.String(), errs.String(), c.ProcessState.ExitCode()
+}
+
+// must runs the command, which must succeed.
+func (n *processes) must(args ...string) string {
+	n.t.Helper()
+	out, errs, code := n.lockstep(args...)
+	if code != exitOK {
+		n.t.Fatalf("lockstep %s: exit code %d\n%s%s", strings.Join(args, " "), code, out, errs)
+	}
+	return out
+}
+
+// freePort finds a port p so that p, p+2000 and p+4000 and the two after each are free.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if p > 60000 || !allFree(p) {
+			continue
+		}
+		return p
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func allFree(p int) bool {
+	for _, base := range []int{p, p + 2000, p + 4000} {
+		for i := range 3 {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+i))
+			if err != nil {
+				return false
+			}
+			_ = l.Close()
+		}
+	}
+	return true
+}
+
+func founded(t *testing.T) *processes {
+	t.Helper()
+	n := &processes{t: t, dir: t.TempDir(), port: freePort(t)}
+	n.must("init", "c", "--use", "c", "--port", fmt.Sprint(n.port))
+	t.Cleanup(func() {
+		for i := range n.cmds {
+			n.end(i, syscall.SIGKILL)
+		}
+	})
+	return n
+}
+
+// start starts a node; the channel tells when it is ready.
+func (n *processes) start(i int) <-chan error {
+	n.t.Helper()
+	c := exec.Command(os.Args[0], "node", "-c", filepath.Join(n.dir, "c", fmt.Sprintf("n%d", i+1), "node.toml"), "--log-level", first(os.Getenv("LOCKSTEP_TEST_LOG"), "error"))
+	c.Env = append(os.Environ(), envMain+"=1")
+	c.Stderr = n.t.Output()
+	out, err := c.StdoutPipe()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.cmds[i] = c
+	ready := make(chan error, 1)
+	go func() {
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err == nil && !strings.Contains(line, "is ready") {
+			err = fmt.Errorf("node says %q", line)
+		}
+		ready <- err
+	}()
+	return ready
+}
+
+func (n *processes) startAll() {
+	n.t.Helper()
+	var all []<-chan error
+	for i := range n.cmds {
+		all = append(all, n.start(i))
+	}
+	for _, ready := range all {
+		if err := <-ready; err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// end sends a signal to a node's process and returns its exit code.
+func (n *processes) end(i int, s syscall.Signal) int {
+	c := n.cmds[i]
+	if c == nil {
+		return 0
+	}
+	n.cmds[i] = nil
+	_ = c.Process.Signal(s)
+	_ = c.Wait()
+	return c.ProcessState.ExitCode()
+}
+
+// replicas is what status says of a machine.
+func (n *processes) replicas(machine string) (rows []replicaStatus) {
+	n.t.Helper()
+	out, _, code := n.lockstep("status", machine, "--json")
+	if code != exitOK {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
+		n.t.Fatal(err)
+	}
+	return rows
+}
+
+// awaitVoting waits until three replicas vote and stand at the end of the log
+// with one chain.
+func (n *processes) awaitVoting(machine string) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	for {
+		rows := n.replicas(machine)
+		alike := len(rows) == 3
+		for _, r := range rows {
+			alike = alike && r.Phase == "voting" && r.Lag == 0 && r.Chain == rows[0].Chain && r.Seq == r.LogLast
+		}
+		if alike {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			n.t.Fatalf("replicas did not come to vote alike: %+v", rows)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (n *processes) client(key string) *client.Client {
+	n.t.Helper()
+	var urls []string
+	for i := range 3 {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", n.port+i))
+	}
+	conn, err := contexts.Context{URL: strings.Join(urls, ","), Nkey: filepath.Join(n.dir, "c", key)}.Connect("test")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(conn.Close)
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	cl, err := client.Connect(ctx, client.Options{Machine: "kv", Conn: conn})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { _ = cl.Close() })
+	return cl
+}
+
+// Three processes, from init to the end: machines are deployed, called and
+// upgraded by the command; a client's key cannot deploy; nodes that are asked to
+// stop, the log's leader among them, cost no call; all end in one state.
+func TestThreeNodes(t *testing.T) {
+	n := founded(t)
+	for name, wasm := range map[string][]byte{"v1.wasm": kv.V1, "v2.wasm": kv.V2} {
+		if err := os.WriteFile(filepath.Join(n.dir, name), wasm, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.startAll()
+	clientOnly := []string{"--nkey", filepath.Join("c", "client.nk"), "--timeout", "5s"}
+	if out, errs, code := n.lockstep(append([]string{"deploy", "kv", "v1.wasm"}, clientOnly...)...); code == exitOK {
+		t.Errorf("a client's key deploys: %s%s", out, errs)
+	}
+	if _, errs, code := n.lockstep("call", "kv", "x"); code != exitUnreachable || !strings.Contains(errs, "no node hosts this machine") {
+		t.Errorf("call of no machine: exit code %d, %s", code, errs)
+	}
+	if out := n.must("deploy", "kv", "v1.wasm"); !strings.Contains(out, "on n1, n2, n3") {
+		t.Errorf("deploy says %q", out)
+	}
+	if _, errs, code := n.lockstep("deploy", "kv", "v1.wasm"); code != exitFailed || !strings.Contains(errs, "lockstep upgrade") {
+		t.Errorf("second deploy: exit code %d, %s", code, errs)
+	}
+	set := fmt.Sprintf("%x", kv.Put("a", []byte("1")))
+	n.must(append([]string{"call", "kv", "-i", "hex", set}, clientOnly...)...)
+	if _, errs, code := n.lockstep("call", "kv", "nonsense"); code != exitGuest || !strings.Contains(errs, "rejected") {
+		t.Errorf("call that the guest rejects: exit code %d, %s", code, errs)
+	}
+	n.must("upgrade", "kv", "v2.wasm")
+	n.rolling()
+	n.awaitVoting("kv")
+}
+
+// rolling restarts every node under load; no call may fail.
+func (n *processes) rolling() {
+	n.t.Helper()
+	cl := n.client("client.nk")
+	ctx, stop := context.WithCancel(n.t.Context())
+	var calls atomic.Int64
+	var slowest atomic.Int64
+	var load sync.WaitGroup
+	for i := range 8 {
+		load.Go(func() {
+			for ctx.Err() == nil {
+				within, cancel := context.WithTimeout(context.Background(), patience)
+				began := time.Now()
+				_, err := cl.Call(within, kv.Add(fmt.Sprint("n", i), 1))
+				cancel()
+				if err != nil {
+					n.t.Errorf("call: %v", err)
+					return
+				}
+				calls.Add(1)
+				slowest.Store(max(slowest.Load(), int64(time.Since(began))))
+			}
+		})
+	}
+	for i := range n.cmds {
+		if code := n.end(i, syscall.SIGTERM); code != exitOK {
+			n.t.Errorf("node %d ends with code %d", i+1, code)
+		}
+		if err := <-n.start(i); err != nil {
+			n.t.Fatal(err)
+		}
+		n.awaitVotingOf(i)
+	}
+	stop()
+	load.Wait()
+	n.t.Logf("%d calls, the slowest took %v", calls.Load(), time.Duration(slowest.Load()))
+	if calls.Load() == 0 {
+		n.t.Error("no call was made")
+	}
+}
+
+// awaitVotingOf waits until a node that came back votes again.
+func (n *processes) awaitVotingOf(i int) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	for {
+		for _, r := range n.replicas("kv") {
+			if string(r.Node) == fmt.Sprintf("n%d", i+1) && r.Phase == "voting" {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			n.t.Fatalf("node %d does not vote again", i+1)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// A second signal ends a node that is still waiting for others; the first is
+// enough too, and clean.
+func TestNodeAlone(t *testing.T) {
+	n := founded(t)
+	n.start(0) // waits for the others, for ever
+	deadline := time.Now().Add(patience)
+	for {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", n.port+4000))
+		if err == nil {
+			_ = c.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("HTTP does not answer while the node waits")
+		}
+	}
+	if code := n.end(0, syscall.SIGINT); code != exitOK {
+		t.Errorf("exit code %d, want a clean end", code)
+	}
+}

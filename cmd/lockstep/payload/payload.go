@@ -1,0 +1,215 @@
+// Package payload turns what a person types into the bytes of an input, and
+// the bytes of an output into what a person reads.
+package payload
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"lockstep/wasmabi"
+)
+
+// Forms are the names of how bytes are written. JSON is typed and shown as
+// JSON, and travels as CBOR.
+var Forms = []string{"text", "hex", "base64", "json"}
+
+// Read returns the bytes that an argument means: itself, or with @ the file
+// that it names, or with - standard input, in a form.
+func Read(arg, form string, stdin io.Reader) ([]byte, error) {
+	text := []byte(arg)
+	switch {
+	case arg == "-":
+		var err error
+		if text, err = limited(stdin); err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+	case strings.HasPrefix(arg, "@"):
+		f, err := os.Open(arg[1:])
+		if err != nil {
+			return nil, fmt.Errorf("read input: %w", err)
+		}
+		defer func() { _ = f.Close() }() // only read
+		if text, err = limited(f); err != nil {
+			return nil, fmt.Errorf("read %s: %w", arg[1:], err)
+		}
+	}
+	return Parse(text, form)
+}
+
+// limited reads no more than an input in its longest form may have.
+func limited(r io.Reader) ([]byte, error) {
+	const most = 8 * wasmabi.MaxInput
+	text, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && len(text) > most {
+		return nil, fmt.Errorf("more than %d bytes: an input has at most %d", most, wasmabi.MaxInput)
+	}
+	return text, err
+}
+
+// Parse reads bytes in a form.
+func Parse(text []byte, form string) ([]byte, error) {
+	switch form {
+	case "text":
+		return text, nil
+	case "hex":
+		b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+		if err != nil {
+			return nil, fmt.Errorf("input is not hex: %w", err)
+		}
+		return b, nil
+	case "base64":
+		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+		if err != nil {
+			return nil, fmt.Errorf("input is not base64: %w", err)
+		}
+		return b, nil
+	case "json":
+		return fromJSON(text)
+	}
+	return nil, fmt.Errorf("form is %q: want one of %s", form, strings.Join(Forms, ", "))
+}
+
+func fromJSON(text []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("input is not JSON: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("input is not one JSON value: more follows")
+	}
+	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return nil, err
+	}
+	b, err := mode.Marshal(numbers(v))
+	if err != nil {
+		return nil, fmt.Errorf("encode input: %w", err)
+	}
+	return b, nil
+}
+
+// numbers makes integers of what JSON spells as such, and floats of the rest.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String()
+		}
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	}
+	return v
+}
+
+// Show writes bytes in a form. "auto" is text where they are printable, and
+// else a hex dump; "raw" is the bytes themselves, with nothing added.
+func Show(w io.Writer, b []byte, form string) (err error) {
+	switch form {
+	case "raw":
+		_, err = w.Write(b)
+	case "auto":
+		if Printable(b) {
+			return line(w, string(b))
+		}
+		_, err = io.WriteString(w, hex.Dump(b))
+	case "text":
+		return line(w, string(b))
+	case "hex":
+		return line(w, hex.EncodeToString(b))
+	case "base64":
+		return line(w, base64.StdEncoding.EncodeToString(b))
+	case "json":
+		text, err := toJSON(b)
+		if err != nil {
+			return err
+		}
+		return line(w, text)
+	default:
+		return fmt.Errorf("form is %q: want auto, raw or one of %s", form, strings.Join(Forms, ", "))
+	}
+	return err
+}
+
+func line(w io.Writer, text string) error {
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+func toJSON(b []byte) (string, error) {
+	mode, err := cbor.DecOptions{DefaultMapType: nil, MaxNestedLevels: 32, IndefLength: cbor.IndefLengthForbidden}.DecMode()
+	if err != nil {
+		return "", err
+	}
+	var v any
+	if err := mode.Unmarshal(b, &v); err != nil {
+		return "", fmt.Errorf("output is not CBOR: %w: show it with --output hex", err)
+	}
+	text, err := json.Marshal(plain(v))
+	if err != nil {
+		return "", fmt.Errorf("output has no JSON form: %w", err)
+	}
+	return string(text), nil
+}
+
+// plain gives JSON's kinds to what CBOR has more of: maps have text keys, byte
+// strings that are no text are hex.
+func plain(v any) any {
+	switch v := v.(type) {
+	case []byte:
+		if Printable(v) {
+			return string(v)
+		}
+		return hex.EncodeToString(v)
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+		return v
+	case map[any]any:
+		m := make(map[string]any, len(v))
+		for k, x := range v {
+			m[fmt.Sprint(plain(k))] = plain(x)
+		}
+		return m
+	}
+	return v
+}
+
+// Printable reports whether bytes are text that a terminal bears.
+func Printable(b []byte) bool {
+	if !utf8.Valid(b) {
+		return false
+	}
+	for _, r := range string(b) {
+		if !unicode.IsPrint(r) && r != '\n' && r != '\t' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lockstep/audit"
+	"lockstep/client/nodes"
+	"lockstep/host/admin"
+	"lockstep/ordering"
+)
+
+// nodeStatus and replicaStatus are rows of status, as JSON has them.
+type nodeStatus struct {
+	Node     audit.ReplicaID `json:"node"`
+	Version  string          `json:"version"`
+	Server   string          `json:"server,omitempty"`
+	Up       float64         `json:"up_seconds"`
+	Engine   string          `json:"engine"`
+	Machines []ordering.Name `json:"machines"`
+}
+
+type replicaStatus struct {
+	Node     audit.ReplicaID `json:"node"`
+	Phase    string          `json:"phase"`
+	Voter    bool            `json:"voter"`
+	Epoch    uint64          `json:"epoch"`
+	Seq      uint64          `json:"seq"`
+	Lag      uint64          `json:"lag"`
+	Chain    string          `json:"chain"`
+	Engine   string          `json:"engine"`
+	Tracker  string          `json:"tracker,omitempty"`
+	Memory   uint64          `json:"memory_bytes,omitempty"`
+	Stored   uint64          `json:"checkpoint_seq"`
+	Root     string          `json:"checkpoint_root,omitempty"`
+	Module   string          `json:"module,omitempty"`
+	LogFirst uint64          `json:"log_first"`
+	LogLast  uint64          `json:"log_last"`
+	LogBytes uint64          `json:"log_bytes"`
+	Problem  string          `json:"problem,omitempty"`
+}
+
+func statusCommand(r *remote) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "status [MACHINE]",
+		Short: "Show the nodes and their machines, or the replicas of one machine",
+		Long: `Without a machine: every node that answers, and the machines that it hosts.
+With one: where each of its replicas stands. LAG is the number of entries of the log
+that the replica has not applied; ROOT is of its newest checkpoint, which all replicas
+that are at the same seq must have alike.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, cancel := r.within(c)
+			defer cancel()
+			conn, err := r.connect()
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			var machine ordering.Name
+			if len(args) > 0 {
+				machine = ordering.Name(args[0])
+			}
+			all, err := nodes.List(ctx, conn, machine)
+			if err != nil {
+				return err
+			}
+			if machine == "" {
+				rows := nodeRows(all)
+				return r.show(c, rows, func(w io.Writer) error { return writeNodes(w, rows) })
+			}
+			rows := replicaRows(all)
+			if len(rows) == 0 {
+				return fmt.Errorf("no node hosts machine %s; %s: %w", machine, hosted(all), errUnreachable)
+			}
+			return r.show(c, rows, func(w io.Writer) error { return writeReplicas(w, rows) })
+		},
+		ValidArgsFunction: r.completeMachines,
+	}
+	return c
+}
+
+func nodeRows(all []admin.Node) []nodeStatus {
+	rows := make([]nodeStatus, 0, len(all))
+	for _, n := range all {
+		rows = append(rows, nodeStatus{n.Name, n.Version, n.Server, time.Since(time.Unix(0, n.Started)).Seconds(), n.Engine, n.Machines})
+	}
+	return rows
+}
+
+func writeNodes(w io.Writer, rows []nodeStatus) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "NODE\tSERVER\tUP\tENGINE\tVERSION\tMACHINES")
+	for _, n := range rows {
+		up := (time.Duration(n.Up) * time.Second).String()
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Node, first(n.Server, "outside"), up, n.Engine, n.Version, first(machineList(n.Machines), "-"))
+	}
+	return t.Flush()
+}
+
+func machineList(names []ordering.Name) string {
+	text := ""
+	for i, n := range names {
+		if i > 0 {
+			text += " "
+		}
+		text += string(n)
+	}
+	return text
+}
+
+// hosted says which machines there are.
+func hosted(all []admin.Node) string {
+	var names []ordering.Name
+	for _, n := range all {
+		names = append(names, n.Machines...)
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) == 0 {
+		return "none is deployed yet"
+	}
+	return "these are hosted: " + machineList(names)
+}
+
+func replicaRows(all []admin.Node) []replicaStatus {
+	var rows []replicaStatus
+	for _, n := range all {
+		for i := range n.Machine {
+			rows = append(rows, replicaRow(n, &n.Machine[i]))
+		}
+	}
+	return rows
+}
+
+func replicaRow(n admin.Node, m *admin.Machine) replicaStatus {
+	in := &m.Info
+	_, voter := in.Members.Voter(n.Name)
+	row := replicaStatus{
+		Node: n.Name, Phase: in.Phase.String(), Voter: voter, Epoch: uint64(in.Epoch), Seq: uint64(in.Seq), Chain: fmt.Sprintf("%x", in.Chain[:]),
+		Engine: n.Engine, Tracker: m.Tracker, Memory: m.Memory, LogFirst: uint64(m.LogFirst), LogLast: uint64(m.LogLast), LogBytes: m.LogBytes, Problem: m.Problem,
+	}
+	if m.LogLast > in.Seq {
+		row.Lag = uint64(m.LogLast - in.Seq)
+	}
+	if in.Deployed {
+		row.Module = in.Module.Hex()
+	}
+	if last := len(in.Stored) - 1; last >= 0 {
+		row.Stored, row.Root = uint64(in.Stored[last].Seq), in.Stored[last].Root.Hex()
+	}
+	return row
+}
+
+func writeReplicas(w io.Writer, rows []replicaStatus) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "NODE\tPHASE\tSEQ\tLAG\tCHAIN\tCHECKPOINT\tROOT\tMODULE\tENGINE\tTRACKER\tLOG")
+	for _, r := range rows {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.12s\t%d\t%.12s\t%.12s\t%s\t%s\t%d-%d, %s\n", r.Node, r.Phase, r.Seq, r.Lag, r.Chain, r.Stored, first(r.Root, "-"),
+			first(r.Module, "-"), r.Engine, first(r.Tracker, "-"), r.LogFirst, r.LogLast, bytesText(r.LogBytes))
+		if r.Problem != "" {
+			_, _ = fmt.Fprintf(t, "\t%s\n", r.Problem)
+		}
+	}
+	return t.Flush()
+}
+
+func bytesText(n uint64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GiB", n>>30)
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// completeMachines completes the name of a machine that a node hosts.
+func (r *remote) completeMachines(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	conn, err := r.connect()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer conn.Close()
+	all, err := nodes.List(ctx, conn, "")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, n := range all {
+		for _, m := range n.Machines {
+			names = append(names, string(m))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+}
