@@ -120,10 +120,19 @@ func (c *Client) receive(data []byte) {
 	c.mu.Lock()
 	v := c.filter.add(answer, receipts)
 	c.settle(v)
-	learn := v.unknown > c.filter.latest && !c.learning
-	c.learning = c.learning || learn
+	learn := v.unknown > c.filter.latest
 	c.mu.Unlock()
 	if learn {
+		c.learnOnce()
+	}
+}
+
+// learnOnce asks for the membership in a goroutine, unless one does already.
+func (c *Client) learnOnce() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.learning && !c.closed {
+		c.learning = true
 		go c.learnMembers()
 	}
 }

@@ -59,21 +59,25 @@ type Client struct {
 	conn    *nats.Conn
 	ownConn bool
 	log     *jetstream.Appender
+	asker   *asker
 	outputs *nats.Subscription
 	session host.Session
 
+	run  context.Context // ends with Close
 	stop context.CancelFunc
 	done sync.WaitGroup
 	wake chan struct{}
 
-	mu       sync.Mutex
-	filter   *filter
-	calls    map[uint64]*call
-	queue    []*call // not sent yet, ascending by number
-	flights  map[*flight]struct{}
-	next     uint64
-	learning bool
-	closed   bool
+	mu         sync.Mutex
+	filter     *filter
+	calls      map[uint64]*call
+	queue      []*call // not sent yet, ascending by number
+	flights    map[*flight]struct{}
+	next       uint64
+	learning   bool
+	reads      [modes]reads
+	responders responders
+	closed     bool
 }
 
 // Connect opens a session. It returns ErrUnknownMachine if no node hosts the
@@ -92,13 +96,13 @@ func Connect(ctx context.Context, opts Options) (*Client, error) {
 		opts: opts, conn: opts.Conn, wake: make(chan struct{}, 1), filter: newFilter(),
 		calls: make(map[uint64]*call), flights: make(map[*flight]struct{}), next: 1,
 	}
+	c.run, c.stop = context.WithCancel(context.Background())
 	if err := c.open(ctx); err != nil {
+		c.stop()
 		return nil, errors.Join(err, c.disconnect())
 	}
-	run, stop := context.WithCancel(context.Background())
-	c.stop = stop
 	c.done.Add(1)
-	go c.send(run)
+	go c.send(c.run)
 	return c, nil
 }
 
@@ -133,6 +137,9 @@ func (c *Client) open(ctx context.Context) error {
 	if c.log, err = jetstream.NewAppender(c.conn, ref); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
+	if c.asker, err = newAsker(c.conn); err != nil {
+		return err
+	}
 	c.outputs, err = c.conn.Subscribe(host.OutputSubject(c.opts.Machine, c.session.Client), func(m *nats.Msg) { c.receive(m.Data) })
 	if err != nil {
 		return fmt.Errorf("subscribe to outputs: %w", err)
@@ -165,6 +172,9 @@ func (c *Client) disconnect() error {
 	var errs []error
 	if c.outputs != nil && c.conn.IsConnected() {
 		errs = append(errs, c.outputs.Unsubscribe())
+	}
+	if c.asker != nil && c.conn.IsConnected() {
+		errs = append(errs, c.asker.sub.Unsubscribe())
 	}
 	if c.log != nil {
 		errs = append(errs, c.log.Close())

@@ -19,6 +19,8 @@ type Config struct {
 	InputGas uint64
 	// LifecycleGas bounds init, save and load each; 0 is DefaultLifecycleGas.
 	LifecycleGas uint64
+	// QueryGas bounds one query; 0 is DefaultQueryGas.
+	QueryGas uint64
 	// AuditEvery is the number of entries between audits; 0 is DefaultAuditEvery.
 	AuditEvery uint64
 	// CheckpointEvery is the number of entries between checkpoints that need no
@@ -31,6 +33,7 @@ const (
 	DefaultMaxMemory       = 4096 // 256 MiB
 	DefaultInputGas        = 500_000_000
 	DefaultLifecycleGas    = 20_000_000_000
+	DefaultQueryGas        = 100_000_000
 	DefaultAuditEvery      = 128
 	DefaultCheckpointEvery = 16_384
 )
@@ -41,6 +44,7 @@ func (c Config) Resolve(profile uint32) Config {
 	c.MaxMemory = or(c.MaxMemory, DefaultMaxMemory)
 	c.InputGas = or(c.InputGas, DefaultInputGas)
 	c.LifecycleGas = or(c.LifecycleGas, DefaultLifecycleGas)
+	c.QueryGas = or(c.QueryGas, DefaultQueryGas)
 	c.AuditEvery = or(c.AuditEvery, DefaultAuditEvery)
 	c.CheckpointEvery = or(c.CheckpointEvery, DefaultCheckpointEvery)
 	return c
@@ -64,7 +68,7 @@ func (c Config) Validate(profile uint32) error {
 		return fmt.Errorf("instrumentation profile is %d, this host has %d", c.Profile, profile)
 	case c.MaxMemory >= wasmabi.MaxMemory:
 		return fmt.Errorf("memory limit is %d pages, want less than %d", c.MaxMemory, wasmabi.MaxMemory)
-	case c.InputGas > maxGas || c.LifecycleGas > maxGas:
+	case c.InputGas > maxGas || c.LifecycleGas > maxGas || c.QueryGas > maxGas:
 		return fmt.Errorf("gas limit is over %d", uint64(maxGas))
 	}
 	return nil

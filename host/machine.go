@@ -14,7 +14,6 @@ import (
 	"lockstep/audit"
 	"lockstep/ordering"
 	"lockstep/snapshot"
-	"lockstep/wasmabi"
 )
 
 // Load gives an instance of a module, not yet initialised, for a machine with
@@ -163,19 +162,6 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 	}
 	run.finish()
 	return m.reply(b.Session.Client, receipts)
-}
-
-// Query answers a read from the committed state, which it cannot change.
-func (m *Machine) Query(input []byte, caller ClientID) Receipt {
-	if m.guest == nil {
-		return refused(0, RefusedNotDeployed, "")
-	}
-	o := m.guest.Call(Call{
-		Export: wasmabi.ExportQuery, Input: input, Seq: m.seq, Time: m.time, Caller: caller,
-		Random: m.random(0), Gas: m.config.InputGas,
-	})
-	m.guest.Undo()
-	return receiptOf(0, o)
 }
 
 // commit folds the working state of the guest into the committed one.

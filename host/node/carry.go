@@ -14,6 +14,7 @@ func (r *Replica) carryOut(t *host.Transition) {
 	if t.Members != nil {
 		r.takeMembers(*t.Members)
 	}
+	r.note()
 	if t.Reply != nil && r.phase == host.PhaseVoting && t.Seq > r.quietTo {
 		r.vote(t)
 	}

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -64,6 +65,8 @@ type Node struct {
 	modules *modules
 	ctx     context.Context
 	stop    context.CancelFunc
+
+	queryBytes atomic.Int64 // of questions that wait, of all replicas
 
 	mu       sync.Mutex
 	replicas map[ordering.Name]*Replica

@@ -43,6 +43,8 @@ type Replica struct {
 	outbox  outbox
 	room    chan struct{}         // the journal has become durable further
 	stall   atomic.Pointer[error] // why the journal cannot be written to
+	queries chan query            // from clients
+	recent  recent
 
 	// Owned by the loop.
 	machine  *host.Machine
@@ -58,6 +60,8 @@ type Replica struct {
 	retry    retry          // of a checkpoint that could not be saved
 	asked    time.Time      // when a repair last asked for a CHECKPOINT
 	ticker   ticker
+	turns    turns
+	waiting  []query // for entries that are not applied yet
 }
 
 // Bounds of a replica's queues.
@@ -78,7 +82,7 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 	r := &Replica{
 		node: n, name: name, id: n.opts.Name, key: key, logger: n.opts.Logger.With("machine", string(name)),
 		records: make(chan audit.Record, recordQueue), saves: make(chan saveJob, saveQueue),
-		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)),
+		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)), queries: make(chan query, queryQueue),
 		room:   make(chan struct{}, 1),
 		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
 		ticker: newTicker(),
@@ -170,6 +174,7 @@ func (r *Replica) Info() host.Info { return *r.status.Load() }
 
 // publishStatus makes the loop's view readable for others.
 func (r *Replica) publishStatus() {
+	r.note()
 	at := r.machine.Position()
 	module, deployed := r.machine.Module()
 	r.status.Store(&host.Info{
@@ -218,8 +223,11 @@ func (r *Replica) loop() error {
 			ask(r)
 		case <-r.ticker.alarm.C:
 			r.tick()
-		case <-tick.C:
+		case q := <-r.queryTurn(entries):
+			r.answerQuery(q)
+		case now := <-tick.C:
 			r.resave()
+			r.recent.expire(now)
 		}
 		if err == nil {
 			err = r.mend()
@@ -278,11 +286,15 @@ func (r *Replica) follow(b readBatch) error {
 		return fmt.Errorf("read log: %w", b.err)
 	}
 	for _, e := range b.entries {
+		began := time.Now()
 		t, err := r.apply(e)
 		if err != nil {
 			return err
 		}
 		r.carryOut(t)
+		r.turns.applied(time.Since(began))
+		r.runWaiting(began)
+		r.serveQueries()
 		if r.repairAt != (audit.Position{}) {
 			r.read() // the rest of the batch is read again afterwards
 			return nil
@@ -313,6 +325,7 @@ func (r *Replica) apply(e ordering.Entry) (*host.Transition, error) {
 func (r *Replica) setPhase(p host.Phase) {
 	if r.phase != p {
 		r.phase = p
+		r.note()
 		r.logger.Info("phase", "phase", p.String(), "seq", r.machine.Seq())
 		r.emit(Event{Kind: EventPhase})
 	}

@@ -1,0 +1,227 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/ordering"
+)
+
+const (
+	// roundPatience is how long one round waits for the replicas' answers.
+	roundPatience = 500 * time.Millisecond
+	// roundPause is between two rounds of which the first led to nothing.
+	roundPause = 5 * time.Millisecond
+	maxMargin  = 64
+)
+
+// round asks until each of its reads has an answer, or its caller has given up.
+// Each attempt is at most two round trips; the next one has another responder.
+func (c *Client) round(mode Mode, batch []*read) {
+	t := attempt{c: c, mode: mode}
+	for {
+		batch = waiting(batch)
+		if len(batch) == 0 || c.run.Err() != nil {
+			return
+		}
+		answered, receipts := t.ask(batch)
+		for i, r := range receipts {
+			if i < len(batch) {
+				batch[i].done <- result{Output{Seq: answered.Seq, Bytes: r.Output, Gas: r.Gas}, outcome(r)}
+			}
+		}
+		batch = batch[min(len(receipts), len(batch)):]
+		if len(receipts) == 0 && t.pause {
+			select {
+			case <-c.run.Done():
+			case <-time.After(roundPause):
+			}
+		}
+	}
+}
+
+// waiting leaves out the reads whose callers have given up.
+func waiting(batch []*read) []*read {
+	var kept []*read
+	for _, q := range batch {
+		if q.ctx.Err() == nil {
+			kept = append(kept, q)
+		}
+	}
+	return kept
+}
+
+// attempt is one try after the other at the same reads.
+type attempt struct {
+	c      *Client
+	mode   Mode
+	from   ordering.Seq // learned: an answer from before it is too old
+	margin ordering.Seq // voted: how far ahead of the log replicas are to meet
+	pause  bool         // the last try failed for a reason that takes time to pass
+}
+
+// ask tries once. It returns receipts of the first queries and the reading that
+// they belong to, or nothing.
+func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
+	t.pause = false
+	members, responder := t.c.nextResponder(t.c.run)
+	if responder == "" {
+		t.pause = true
+		return audit.Reading{}, nil
+	}
+	q := host.Question{Client: t.c.session.Client, Responder: responder, All: t.mode == Voted}
+	for _, r := range batch {
+		q.Queries = append(q.Queries, r.input)
+		q.From = max(q.From, r.from)
+	}
+	switch t.mode {
+	case Stale:
+		return t.stale(q, members)
+	case Voted:
+		return t.voted(q, members)
+	}
+	return t.linearizable(q, members)
+}
+
+// stale takes one replica's word.
+func (t *attempt) stale(q host.Question, members audit.Members) (audit.Reading, host.Receipts) {
+	s := t.c.poll(host.QuerySubjectOf(t.c.opts.Machine, q.Responder), q, members, func(s *readings) bool { return len(s.by) > 0 })
+	reading, ok := s.by[q.Responder]
+	if !ok || reading.Seq < q.From {
+		t.c.blame(q.Responder)
+		return audit.Reading{}, nil
+	}
+	return reading, s.receipts[reading.Outputs]
+}
+
+// linearizable has one replica run the queries while all state where they are.
+// The answer, from seq t, is given out if t is not below the read index, so that
+// it is not too old, and if a majority has the log up to t under the same chain,
+// so that what it shows is final and no later read is older.
+func (t *attempt) linearizable(q host.Question, members audit.Members) (audit.Reading, host.Receipts) {
+	q.From = max(q.From, t.from)
+	s := t.c.poll(host.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+		_, answered := s.by[q.Responder]
+		_, indexed := s.index()
+		return answered && indexed
+	})
+	index, ok := s.index()
+	reading, answered := s.by[q.Responder]
+	switch {
+	case !ok:
+		t.pause = true
+		return audit.Reading{}, nil
+	case !answered || s.receipts[reading.Outputs] == nil:
+		t.c.blame(q.Responder)
+		return audit.Reading{}, nil
+	case reading.Seq < max(index, q.From):
+		t.from = index // what was asked for is older than what is known to be answered
+		return audit.Reading{}, nil
+	}
+	if s.agree(reading) >= members.Majority() || t.confirmed(reading, members) {
+		return reading, s.receipts[reading.Outputs]
+	}
+	t.c.blame(q.Responder)
+	return audit.Reading{}, nil
+}
+
+// confirmed asks whether a majority has the log up to a reading's seq under its
+// chain.
+func (t *attempt) confirmed(reading audit.Reading, members audit.Members) bool {
+	q := host.Question{From: reading.Seq, Exact: true}
+	s := t.c.poll(host.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+		return s.agree(reading) >= members.Majority()
+	})
+	return s.agree(reading) >= members.Majority()
+}
+
+// voted has all replicas run the queries at one seq. Where the log moves they
+// are at different ones; then the next try names a seq ahead of them.
+func (t *attempt) voted(q host.Question, members audit.Members) (audit.Reading, host.Receipts) {
+	least := q.From
+	q.From = max(q.From, t.from)
+	q.Exact = q.From > 0
+	s := t.c.poll(host.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+		r, ok := s.decided()
+		return ok && s.receipts[r.Outputs] != nil
+	})
+	reading, ok := s.decided()
+	switch {
+	case !ok || reading.Seq < least:
+		t.margin = min(max(1, 2*t.margin), maxMargin)
+		t.from = s.highest() + t.margin
+		t.pause = len(s.by) < members.Majority()
+		return audit.Reading{}, nil
+	case s.receipts[reading.Outputs] == nil:
+		t.c.blame(q.Responder)
+		return audit.Reading{}, nil
+	}
+	return reading, s.receipts[reading.Outputs]
+}
+
+// poll asks a question and counts the answers until enough says that it has
+// seen enough, all voters have answered, or it takes too long.
+func (c *Client) poll(subject string, q host.Question, members audit.Members, enough func(*readings) bool) *readings {
+	_, _ = rand.Read(q.Nonce[:]) // never fails
+	data := q.Encode()
+	s := newReadings(c.opts.Machine, host.QuestionDigest(data), members)
+	s.alone = subject != host.QuerySubject(c.opts.Machine)
+	answers, done, err := c.asker.ask(subject, data)
+	if err != nil {
+		c.opts.Logger.Debug("ask", "err", err)
+		return s
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(c.run, roundPatience)
+	defer cancel()
+	for len(s.by) < members.Voters() {
+		select {
+		case data := <-answers:
+			a, receipts, err := host.DecodeReadAnswer(data)
+			if err != nil {
+				c.opts.Logger.Debug("drop answer to a question", "err", err)
+				continue
+			}
+			if a.Busy && a.Reading.Replica == q.Responder {
+				return s
+			}
+			if a.Reading.Members > members.Seq {
+				c.learnOnce()
+			}
+			if s.add(a, receipts) && enough(s) {
+				return s
+			}
+		case <-ctx.Done():
+			return s
+		}
+	}
+	return s
+}
+
+// nextResponder returns the newest membership that is known, asking for it if
+// none is, and the voter whose turn it is.
+func (c *Client) nextResponder(ctx context.Context) (audit.Members, audit.ReplicaID) {
+	c.mu.Lock()
+	members, known := c.filter.views[c.filter.latest]
+	c.mu.Unlock()
+	if !known {
+		ctx, cancel := context.WithTimeout(ctx, c.opts.Retry)
+		defer cancel()
+		var err error
+		if members, err = c.Members(ctx); err != nil {
+			c.opts.Logger.Debug("ask for membership", "err", err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return members, c.responders.pick(members, time.Now())
+}
+
+func (c *Client) blame(id audit.ReplicaID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.responders.blame(id, time.Now())
+}

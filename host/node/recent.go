@@ -1,0 +1,119 @@
+package node
+
+import (
+	"sync"
+	"time"
+
+	"lockstep/host"
+	"lockstep/ordering"
+)
+
+// recent is what a replica may state without asking its loop: where it is, and
+// the chain after each of the last entries. It is never behind a vote that was
+// sent: a majority that votes and a majority that answers a question have a
+// replica in common, and what that one answers is not older than its vote.
+type recent struct {
+	mu    sync.Mutex
+	open  bool // this replica may state where it is
+	ring  [recentPoints]point
+	first ordering.Seq // lowest seq in the ring
+	last  ordering.Seq // highest; 0: none
+	waits []wait
+}
+
+// point is the log up to an entry, and the membership there.
+type point struct {
+	at      host.Position
+	members ordering.Seq
+}
+
+// wait is a question whose seq has not come yet.
+type wait struct {
+	seq   ordering.Seq
+	until time.Time
+	reply func(point, bool)
+}
+
+// Bounds of recent.
+const (
+	recentPoints = 4096
+	maxWaits     = 1024
+	waitPatience = time.Second
+)
+
+// advance takes note of an entry, before it is voted on. open tells whether the
+// replica may state things.
+func (r *recent) advance(p point, open bool) {
+	r.mu.Lock()
+	r.open = open
+	if p.at.Seq != r.last {
+		if p.at.Seq != r.last+1 || r.last == 0 {
+			r.first = p.at.Seq // a state from elsewhere: what was before it is not known
+		}
+		r.last = p.at.Seq
+		if r.last-r.first >= recentPoints {
+			r.first = r.last - recentPoints + 1
+		}
+	}
+	r.ring[r.last%recentPoints] = p
+	ready := r.takeWaits(func(w wait) bool { return open && w.seq <= r.last })
+	r.mu.Unlock()
+	if len(ready) > 0 {
+		go answer(ready, p, true)
+	}
+}
+
+func answer(waits []wait, p point, ok bool) {
+	for _, w := range waits {
+		w.reply(p, ok)
+	}
+}
+
+// takeWaits takes out the waits that fit. The caller holds mu.
+func (r *recent) takeWaits(fits func(wait) bool) (taken []wait) {
+	kept := r.waits[:0]
+	for _, w := range r.waits {
+		if fits(w) {
+			taken = append(taken, w)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(r.waits[len(kept):])
+	r.waits = kept
+	return taken
+}
+
+// when calls reply with the newest point once it is at seq or later; ok is false
+// if that did not come in time.
+func (r *recent) when(seq ordering.Seq, reply func(p point, ok bool)) {
+	r.mu.Lock()
+	ok := r.open && r.last >= seq
+	p := r.ring[r.last%recentPoints]
+	if !ok && len(r.waits) < maxWaits {
+		r.waits = append(r.waits, wait{seq, time.Now().Add(waitPatience), reply})
+		reply = nil
+	}
+	r.mu.Unlock()
+	if reply != nil {
+		reply(p, ok)
+	}
+}
+
+// at returns the point after one entry, if it is known.
+func (r *recent) at(seq ordering.Seq) (point, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if seq < r.first || seq > r.last {
+		return point{}, false
+	}
+	return r.ring[seq%recentPoints], true
+}
+
+// expire ends the waits that waited too long.
+func (r *recent) expire(now time.Time) {
+	r.mu.Lock()
+	over := r.takeWaits(func(w wait) bool { return !w.until.After(now) })
+	r.mu.Unlock()
+	answer(over, point{}, false)
+}
