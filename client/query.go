@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/wasmabi"
 )
@@ -108,7 +109,7 @@ func (c *Client) takeReads(mode Mode) (batch []*read) {
 	defer c.mu.Unlock()
 	of := &c.reads[mode]
 	bytes := 0
-	for len(of.queue) > 0 && len(batch) < host.MaxQueries {
+	for len(of.queue) > 0 && len(batch) < protocol.MaxQueries {
 		q := of.queue[0]
 		if len(batch) > 0 && bytes+len(q.input) > maxPayload {
 			break

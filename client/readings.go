@@ -5,6 +5,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -29,7 +30,7 @@ func newReadings(machine string, question audit.Digest, members audit.Members) *
 
 // add counts an answer. What is no voter's, not signed by it, not about this
 // question or by another membership counts for nothing.
-func (s *readings) add(a host.ReadAnswer, r host.Receipts) bool {
+func (s *readings) add(a protocol.ReadAnswer, r host.Receipts) bool {
 	key, voter := s.members.Voter(a.Reading.Replica)
 	if !voter || a.Reading.Machine != s.machine || a.Reading.Question != s.question {
 		return false

@@ -7,6 +7,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -72,7 +73,7 @@ func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
 		t.pause = true
 		return audit.Reading{}, nil
 	}
-	q := host.Question{Client: t.c.session.Client, Responder: responder, All: t.mode == Voted}
+	q := protocol.Question{Client: t.c.session.Client, Responder: responder, All: t.mode == Voted}
 	for _, r := range batch {
 		q.Queries = append(q.Queries, r.input)
 		q.From = max(q.From, r.from)
@@ -87,8 +88,8 @@ func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
 }
 
 // stale takes one replica's word.
-func (t *attempt) stale(q host.Question, members audit.Members) (audit.Reading, host.Receipts) {
-	s := t.c.poll(host.QuerySubjectOf(t.c.opts.Machine, q.Responder), q, members, func(s *readings) bool { return len(s.by) > 0 })
+func (t *attempt) stale(q protocol.Question, members audit.Members) (audit.Reading, host.Receipts) {
+	s := t.c.poll(protocol.QuerySubjectOf(t.c.opts.Machine, q.Responder), q, members, func(s *readings) bool { return len(s.by) > 0 })
 	reading, ok := s.by[q.Responder]
 	if !ok || reading.Seq < q.From {
 		t.c.blame(q.Responder)
@@ -101,9 +102,9 @@ func (t *attempt) stale(q host.Question, members audit.Members) (audit.Reading, 
 // The answer, from seq t, is given out if t is not below the read index, so that
 // it is not too old, and if a majority has the log up to t under the same chain,
 // so that what it shows is final and no later read is older.
-func (t *attempt) linearizable(q host.Question, members audit.Members) (audit.Reading, host.Receipts) {
+func (t *attempt) linearizable(q protocol.Question, members audit.Members) (audit.Reading, host.Receipts) {
 	q.From = max(q.From, t.from)
-	s := t.c.poll(host.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
 		_, answered := s.by[q.Responder]
 		_, indexed := s.index()
 		return answered && indexed
@@ -131,8 +132,8 @@ func (t *attempt) linearizable(q host.Question, members audit.Members) (audit.Re
 // confirmed asks whether a majority has the log up to a reading's seq under its
 // chain.
 func (t *attempt) confirmed(reading audit.Reading, members audit.Members) bool {
-	q := host.Question{From: reading.Seq, Exact: true}
-	s := t.c.poll(host.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+	q := protocol.Question{From: reading.Seq, Exact: true}
+	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
 		return s.agree(reading) >= members.Majority()
 	})
 	return s.agree(reading) >= members.Majority()
@@ -140,11 +141,11 @@ func (t *attempt) confirmed(reading audit.Reading, members audit.Members) bool {
 
 // voted has all replicas run the queries at one seq. Where the log moves they
 // are at different ones; then the next try names a seq ahead of them.
-func (t *attempt) voted(q host.Question, members audit.Members) (audit.Reading, host.Receipts) {
+func (t *attempt) voted(q protocol.Question, members audit.Members) (audit.Reading, host.Receipts) {
 	least := q.From
 	q.From = max(q.From, t.from)
 	q.Exact = q.From > 0
-	s := t.c.poll(host.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
 		r, ok := s.decided()
 		return ok && s.receipts[r.Outputs] != nil
 	})
@@ -164,11 +165,11 @@ func (t *attempt) voted(q host.Question, members audit.Members) (audit.Reading, 
 
 // poll asks a question and counts the answers until enough says that it has
 // seen enough, all voters have answered, or it takes too long.
-func (c *Client) poll(subject string, q host.Question, members audit.Members, enough func(*readings) bool) *readings {
+func (c *Client) poll(subject string, q protocol.Question, members audit.Members, enough func(*readings) bool) *readings {
 	_, _ = rand.Read(q.Nonce[:]) // never fails
 	data := q.Encode()
-	s := newReadings(c.opts.Machine, host.QuestionDigest(data), members)
-	s.alone = subject != host.QuerySubject(c.opts.Machine)
+	s := newReadings(c.opts.Machine, protocol.QuestionDigest(data), members)
+	s.alone = subject != protocol.QuerySubject(c.opts.Machine)
 	answers, done, err := c.asker.ask(subject, data)
 	if err != nil {
 		c.opts.Logger.Debug("ask", "err", err)
@@ -180,7 +181,7 @@ func (c *Client) poll(subject string, q host.Question, members audit.Members, en
 	for len(s.by) < members.Voters() {
 		select {
 		case data := <-answers:
-			a, receipts, err := host.DecodeReadAnswer(data)
+			a, receipts, err := protocol.DecodeReadAnswer(data)
 			if err != nil {
 				c.opts.Logger.Debug("drop answer to a question", "err", err)
 				continue

@@ -30,11 +30,3 @@ func StateSubject(machine string, r audit.ReplicaID) string {
 // PrepareSubject is where every replica is asked to fetch and compile a
 // module, and answers with a holding or a refusal.
 func PrepareSubject(machine string) string { return fmt.Sprintf("lockstep.%s.prepare", machine) }
-
-// QuerySubject is where every replica is asked questions.
-func QuerySubject(machine string) string { return fmt.Sprintf("lockstep.%s.query", machine) }
-
-// QuerySubjectOf is where one replica is asked questions.
-func QuerySubjectOf(machine string, r audit.ReplicaID) string {
-	return fmt.Sprintf("lockstep.%s.query.%s", machine, r)
-}

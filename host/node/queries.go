@@ -7,6 +7,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 )
 
 // Bounds of what waits to be run. Beyond them a question is answered with busy.
@@ -19,7 +20,7 @@ const (
 
 // query is a question that waits for the loop.
 type query struct {
-	question host.Question
+	question protocol.Question
 	digest   audit.Digest
 	size     int64
 	reply    string    // subject of the answer
@@ -30,12 +31,12 @@ type query struct {
 // subscription's goroutine and waits for nothing. alone tells that this replica
 // was asked and no other: then it runs the queries whoever the responder is.
 func (r *Replica) receiveQuestion(m *nats.Msg, alone bool) {
-	q, err := host.DecodeQuestion(m.Data)
+	q, err := protocol.DecodeQuestion(m.Data)
 	if err != nil || m.Reply == "" {
 		r.logger.Debug("drop question", "err", err)
 		return
 	}
-	digest := host.QuestionDigest(m.Data)
+	digest := protocol.QuestionDigest(m.Data)
 	if len(q.Queries) == 0 || !alone && !q.All && q.Responder != r.id {
 		r.statePosition(q, digest, m.Reply)
 		return
@@ -52,12 +53,12 @@ func (r *Replica) receiveQuestion(m *nats.Msg, alone bool) {
 		}
 	}
 	r.node.queryBytes.Add(-item.size)
-	r.publish(m.Reply, host.ReadAnswerFormat.Encode(host.ReadAnswer{Reading: audit.Reading{Replica: r.id, Question: digest}, Busy: true}))
+	r.publish(m.Reply, protocol.ReadAnswerFormat.Encode(protocol.ReadAnswer{Reading: audit.Reading{Replica: r.id, Question: digest}, Busy: true}))
 }
 
 // statePosition says where this replica is, once it is where the question wants
 // it. Only a replica that votes states this.
-func (r *Replica) statePosition(q host.Question, digest audit.Digest, reply string) {
+func (r *Replica) statePosition(q protocol.Question, digest audit.Digest, reply string) {
 	r.recent.when(q.From, func(p point, ok bool) {
 		if ok && q.Exact {
 			p, ok = r.recent.at(q.From)
@@ -75,7 +76,7 @@ func (r *Replica) sendReading(p point, question, outputs audit.Digest, receipts 
 		Question: question, Outputs: outputs,
 	}
 	reading.Sign(r.key)
-	r.publish(reply, host.ReadAnswerFormat.Encode(host.ReadAnswer{Reading: reading, Receipts: receipts}))
+	r.publish(reply, protocol.ReadAnswerFormat.Encode(protocol.ReadAnswer{Reading: reading, Receipts: receipts}))
 }
 
 // turns shares the loop between the log and queries: after queries have run,
@@ -162,9 +163,9 @@ func (r *Replica) runQuery(q query) {
 		return // its state is in doubt, or not whole
 	}
 	began := time.Now()
-	encoded := host.ReceiptsFormat.Encode(r.machine.Answer(q.question))
+	encoded := host.ReceiptsFormat.Encode(r.machine.Answer(q.question.Queries, q.question.Client))
 	r.turns.queried(time.Since(began))
-	outputs := host.ReadDigest(encoded)
+	outputs := protocol.ReadDigest(encoded)
 	if !mine {
 		encoded = nil
 	}

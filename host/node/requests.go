@@ -10,6 +10,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/snapshot"
 	"lockstep/snapshot/transfer"
@@ -30,8 +31,8 @@ func (r *Replica) subscribe() error {
 	err := errors.Join(
 		add(conn.Subscribe(host.AuditSubject(machine), func(m *nats.Msg) { r.receiveRecord(m.Data) })),
 		add(conn.Subscribe(host.InfoSubject(machine), func(m *nats.Msg) { r.answerInfo(m) })),
-		add(conn.Subscribe(host.QuerySubject(machine), func(m *nats.Msg) { r.receiveQuestion(m, false) })),
-		add(conn.Subscribe(host.QuerySubjectOf(machine, r.id), func(m *nats.Msg) { r.receiveQuestion(m, true) })),
+		add(conn.Subscribe(protocol.QuerySubject(machine), func(m *nats.Msg) { r.receiveQuestion(m, false) })),
+		add(conn.Subscribe(protocol.QuerySubjectOf(machine, r.id), func(m *nats.Msg) { r.receiveQuestion(m, true) })),
 		add(conn.Subscribe(host.PrepareSubject(machine), func(m *nats.Msg) { r.prepare(m) })),
 		add(transfer.Serve(conn, host.StateSubject(machine, r.id), source{r})),
 	)

@@ -47,9 +47,14 @@ const patience = 60 * time.Second
 // start starts three nodes that host a machine.
 func start(t *testing.T, machine string, onEvent func(node.Event)) *local.Cluster {
 	t.Helper()
+	return startIn(t, t.TempDir(), machine, onEvent)
+}
+
+func startIn(t *testing.T, dir, machine string, onEvent func(node.Event)) *local.Cluster {
+	t.Helper()
 	ctx := within(t, patience)
 	c, err := local.Start(ctx, local.Options{
-		Dir: t.TempDir(), Engines: []*engine.Engine{shared, shared, shared, shared}, OnEvent: onEvent, Logger: logger(t),
+		Dir: dir, Engines: []*engine.Engine{shared, shared, shared, shared}, OnEvent: onEvent, Logger: logger(t),
 	})
 	if err != nil {
 		t.Fatal(err)

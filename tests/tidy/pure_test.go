@@ -19,6 +19,7 @@ var pure = map[string]map[string]string{
 	"audit/canonical": nil,
 	"snapshot":        nil,
 	"host":            nil,
+	"host/protocol":   nil,
 }
 
 // world is what a pure package does without, and what is below each.

@@ -1,4 +1,4 @@
-package host
+package protocol
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/audit/canonical"
+	"lockstep/host"
 	"lockstep/ordering"
 	"lockstep/wasmabi"
 )
@@ -14,9 +15,9 @@ import (
 // Question is what a client asks of replicas besides the log: to run queries,
 // to state where they are, or both.
 type Question struct {
-	_      struct{} `cbor:",toarray"`
-	Nonce  [16]byte // drawn for this question, so that no older statement answers it
-	Client ClientID // whom the guest sees as caller
+	_      struct{}      `cbor:",toarray"`
+	Nonce  [16]byte      // drawn for this question, so that no older statement answers it
+	Client host.ClientID // whom the guest sees as caller
 	// Responder runs the queries and sends their receipts. With All every
 	// replica runs them, and those that are not the responder send a digest.
 	Responder audit.ReplicaID
@@ -57,13 +58,13 @@ func DecodeQuestion(data []byte) (Question, error) {
 	}
 	for _, input := range q.Queries {
 		if len(input) > wasmabi.MaxInput {
-			return q, ErrInputTooLarge
+			return q, host.ErrInputTooLarge
 		}
 	}
 	return q, nil
 }
 
-// Reply to a question: what the replica states, and the receipts if it is the
+// ReadAnswer answers a question: what the replica states, and the receipts if it is the
 // responder. There may be fewer receipts than queries: those are of the first
 // ones, and the others are to be asked again.
 type ReadAnswer struct {
@@ -79,7 +80,7 @@ const ReadAnswerFormat canonical.Format = "LSw1"
 // DecodeReadAnswer reads an answer and checks that the receipts, if there are
 // any, are those that the reading is about. The signature is the caller's to
 // check.
-func DecodeReadAnswer(data []byte) (ReadAnswer, Receipts, error) {
+func DecodeReadAnswer(data []byte) (ReadAnswer, host.Receipts, error) {
 	var a ReadAnswer
 	if err := ReadAnswerFormat.Decode(data, &a); err != nil {
 		return a, nil, err
@@ -90,8 +91,8 @@ func DecodeReadAnswer(data []byte) (ReadAnswer, Receipts, error) {
 	if ReadDigest(a.Receipts) != a.Reading.Outputs {
 		return a, nil, fmt.Errorf("decode answer of %s: receipts do not digest to the reading's outputs", a.Reading.Replica)
 	}
-	var r Receipts
-	if err := ReceiptsFormat.Decode(a.Receipts, &r); err != nil {
+	var r host.Receipts
+	if err := host.ReceiptsFormat.Decode(a.Receipts, &r); err != nil {
 		return a, nil, err
 	}
 	return a, r, nil
@@ -99,48 +100,3 @@ func DecodeReadAnswer(data []byte) (ReadAnswer, Receipts, error) {
 
 // ReadDigest is the digest of encoded receipts of queries.
 func ReadDigest(receipts []byte) audit.Digest { return audit.Digest(blake3.Sum256(receipts)) }
-
-// Bounds of what one question makes a replica do before it goes on with the
-// log. They end the question by what replicas compute alike, so that all of
-// them end it at the same query.
-const (
-	questionGas   = 20_000_000
-	questionBytes = 512 << 10
-)
-
-// Answer runs a question's queries on the committed state, which they cannot
-// change, as far as the bounds of one question let it, and at least one.
-func (m *Machine) Answer(q Question) Receipts {
-	receipts := make(Receipts, 0, len(q.Queries))
-	var gas uint64
-	var bytes int
-	for i, input := range q.Queries {
-		r := m.Query(input, q.Client)
-		r.Number = uint64(i + 1)
-		gas, bytes = gas+r.Gas, bytes+len(r.Output)
-		if i > 0 && bytes > questionBytes {
-			break
-		}
-		receipts = append(receipts, r)
-		if gas > questionGas {
-			break
-		}
-	}
-	return receipts
-}
-
-// Query answers a read from the committed state, which it cannot change.
-func (m *Machine) Query(input []byte, caller ClientID) Receipt {
-	if m.guest == nil {
-		return refused(0, RefusedNotDeployed, "")
-	}
-	o := m.guest.Call(Call{
-		Export: wasmabi.ExportQuery, Input: input, Seq: m.seq, Time: m.time, Caller: caller,
-		Random: m.random(queryStream), Gas: m.config.QueryGas,
-	})
-	m.guest.Undo()
-	return receiptOf(0, o)
-}
-
-// queryStream is the index of the stream that queries draw from. No input has it.
-const queryStream = 1 << 30
