@@ -126,6 +126,7 @@ func (c *Client) open(ctx context.Context) error {
 	if _, err := rand.Read(c.session.Client[:]); err != nil {
 		return fmt.Errorf("draw session id: %w", err)
 	}
+	c.responders.turn = int(c.session.Client[0]) // clients begin with different ones
 	infos, err := c.Infos(ctx)
 	if err != nil {
 		return err
