@@ -44,7 +44,11 @@ func (r *Replica) journalAt(at ordering.Position) error {
 		return nil
 	}
 	r.reader.end()
-	return r.journal.Reset(at)
+	if err := r.journal.Reset(at); err != nil {
+		return err
+	}
+	r.outbox.release(at.Seq)
+	return nil
 }
 
 // synced is told by the journal how far it is durable.
@@ -83,7 +87,8 @@ func (r *Replica) Stalled() error {
 // outbox holds back what states something about an entry until the journal has the entry on
 // disk.
 type outbox struct {
-	send func(subject string, data []byte)
+	send  func(subject string, data []byte)
+	bound func(durable ordering.Seq, closed bool) // told before anything is sent; may be nil
 
 	mu      sync.Mutex
 	durable ordering.Seq
@@ -115,6 +120,7 @@ func (o *outbox) release(durable ordering.Seq) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.durable = durable
+	o.told()
 	n := 0
 	for n < len(o.waiting) && o.waiting[n].seq <= durable {
 		o.send(o.waiting[n].subject, o.waiting[n].data)
@@ -130,6 +136,7 @@ func (o *outbox) shut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed, o.waiting = true, nil
+	o.told()
 }
 
 // open lets statements out again.
@@ -137,6 +144,14 @@ func (o *outbox) open(durable ordering.Seq) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed, o.durable = false, durable
+	o.told()
+}
+
+// told passes on how far statements may go. The caller holds mu.
+func (o *outbox) told() {
+	if o.bound != nil {
+		o.bound(o.durable, o.closed)
+	}
 }
 
 // Bounds of one read of the journal.

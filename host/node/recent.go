@@ -4,26 +4,28 @@ import (
 	"sync"
 	"time"
 
-	"lockstep/host"
 	"lockstep/ordering"
 )
 
-// recent is what a replica may state without asking its loop: where it is, and
-// the chain after each of the last entries. It is never behind a vote that was
-// sent: a majority that votes and a majority that answers a question have a
-// replica in common, and what that one answers is not older than its vote.
+// recent is what a replica may state without asking its loop: how far it has
+// applied the log and has it on disk, and the chain after each of the last
+// entries. It is never behind a vote that was sent: a majority that votes and a
+// majority that answers a question have a replica in common, and what that one
+// answers is not older than its vote.
 type recent struct {
-	mu    sync.Mutex
-	open  bool // this replica may state where it is
-	ring  [recentPoints]point
-	first ordering.Seq // lowest seq in the ring
-	last  ordering.Seq // highest; 0: none
-	waits []wait
+	mu      sync.Mutex
+	voting  bool // this replica may state where it is
+	shut    bool // what it knows of the log is in doubt
+	durable ordering.Seq
+	ring    [recentPoints]point
+	first   ordering.Seq // lowest seq in the ring
+	last    ordering.Seq // highest; 0: none
+	waits   []wait
 }
 
 // point is the log up to an entry, and the membership there.
 type point struct {
-	at      host.Position
+	at      ordering.Position
 	members ordering.Seq
 }
 
@@ -41,11 +43,11 @@ const (
 	waitPatience = time.Second
 )
 
-// advance takes note of an entry, before it is voted on. open tells whether the
+// advance takes note of an entry, before it is voted on. voting tells whether the
 // replica may state things.
-func (r *recent) advance(p point, open bool) {
+func (r *recent) advance(p point, voting bool) {
 	r.mu.Lock()
-	r.open = open
+	r.voting = voting
 	if p.at.Seq != r.last {
 		if p.at.Seq != r.last+1 || r.last == 0 {
 			r.first = p.at.Seq // a state from elsewhere: what was before it is not known
@@ -56,7 +58,33 @@ func (r *recent) advance(p point, open bool) {
 		}
 	}
 	r.ring[r.last%recentPoints] = p
-	ready := r.takeWaits(func(w wait) bool { return open && w.seq <= r.last })
+	r.wake()
+}
+
+// release takes note of how far the entries are durable, or that nothing may be
+// stated any more.
+func (r *recent) release(durable ordering.Seq, shut bool) {
+	r.mu.Lock()
+	r.durable, r.shut = durable, shut
+	r.wake()
+}
+
+// newest is the newest point that may be stated. The caller holds mu.
+func (r *recent) newest() (point, bool) {
+	seq := min(r.last, r.durable)
+	if !r.voting || r.shut || seq < r.first || r.last == 0 {
+		return point{}, false
+	}
+	return r.ring[seq%recentPoints], true
+}
+
+// wake answers the waits that can be answered, and gives mu back.
+func (r *recent) wake() {
+	p, ok := r.newest()
+	var ready []wait
+	if ok && len(r.waits) > 0 {
+		ready = r.takeWaits(func(w wait) bool { return w.seq <= p.at.Seq })
+	}
 	r.mu.Unlock()
 	if len(ready) > 0 {
 		go answer(ready, p, true)
@@ -88,8 +116,8 @@ func (r *recent) takeWaits(fits func(wait) bool) (taken []wait) {
 // if that did not come in time.
 func (r *recent) when(seq ordering.Seq, reply func(p point, ok bool)) {
 	r.mu.Lock()
-	ok := r.open && r.last >= seq
-	p := r.ring[r.last%recentPoints]
+	p, ok := r.newest()
+	ok = ok && p.at.Seq >= seq
 	if !ok && len(r.waits) < maxWaits {
 		r.waits = append(r.waits, wait{seq, time.Now().Add(waitPatience), reply})
 		reply = nil

@@ -88,7 +88,7 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 		ticker: newTicker(),
 	}
 	r.ctx, r.stop = context.WithCancel(n.ctx)
-	r.outbox.send = r.publish
+	r.outbox.send, r.outbox.bound = r.publish, r.recent.release
 	r.machine = r.newMachine()
 	err := r.restore()
 	if err == nil {
