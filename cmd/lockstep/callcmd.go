@@ -53,6 +53,7 @@ input; without it the input is empty.`
 
 func callCommand(r *remote) *cobra.Command {
 	var f forms
+	var proof string
 	c := &cobra.Command{
 		Use:   "call MACHINE [INPUT]",
 		Short: "Send an input and print the output that a majority of voters agrees on",
@@ -78,10 +79,16 @@ func callCommand(r *remote) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if proof != "" {
+				if err := writeWhole(proof, out.Certificate()); err != nil {
+					return err
+				}
+			}
 			return r.show(c, outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.out) })
 		},
 		ValidArgsFunction: r.completeMachines,
 	}
 	f.flags(c.Flags())
+	c.Flags().StringVar(&proof, "certificate", "", "file to write the proof of the output to, for 'lockstep verify'")
 	return c
 }

@@ -72,9 +72,9 @@ func groups(root *cobra.Command, r *remote) {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand()}},
+		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand(), testCommand(r)}},
 		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), demoCommand(r)}},
-		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), upgradeCommand(r), statusCommand(r), contextCommand(r)}},
+		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), logCommand(r), contextCommand(r)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {

@@ -27,6 +27,7 @@ var libraries = []library{
 	{"github.com/zeebo/blake3", []string{"ordering", "audit", "snapshot", "host", "wasmabi/instrument", "client", "cmd", "tests"}, "guests hash with what they bring"},
 	{"github.com/klauspost/compress", []string{"snapshot/store", "snapshot/transfer"}, "compression is a detail of disk and wire"},
 	{"github.com/spf13/cobra", []string{"cmd"}, "flags are the commands' affair"},
+	{"github.com/rogpeppe/go-internal", []string{"cmd/lockstep/script"}, "scripts test guests and commands; nothing that runs depends on them"},
 	{"github.com/spf13/pflag", []string{"cmd"}, "flags are the commands' affair"},
 	{"github.com/pelletier/go-toml", []string{"cmd/lockstep/settings"}, "configuration reaches packages as structs"},
 	{"github.com/lmittmann/tint", []string{"cmd/lockstep"}, "packages log to the slog.Logger that they are given"},

@@ -10,9 +10,11 @@ import (
 var (
 	clientPublish   = []string{"lockstep.*.in.*", "lockstep.*.info", "lockstep.*.query", "lockstep.*.query.>"}
 	clientSubscribe = []string{"_INBOX.>", "lockstep.*.out.*", "lockstep.*.event.>", "lockstep.*.events"}
+	// An operator may read the log too.
+	adminSubscribe = []string{"lockstep.*.log.*"}
 	// An operator also deploys and asks nodes as nodes. While it deploys, replicas
 	// fetch the module from its inbox, which it answers.
-	adminPublish = []string{"lockstep.*.prepare", "lockstep.*.control.>", "lockstep.*.state.>", "lockstep.$node.>", "$JS.API.STREAM.INFO.LOCKSTEP_*", "$JS.API.STREAM.NAMES", "$JS.API.DIRECT.GET.LOCKSTEP_*", "$JS.API.INFO"}
+	adminPublish = []string{"lockstep.*.prepare", "lockstep.*.control.>", "lockstep.*.state.>", "lockstep.$node.>", "$JS.API.STREAM.INFO.LOCKSTEP_*", "$JS.API.STREAM.NAMES", "$JS.API.DIRECT.GET.LOCKSTEP_*", "$JS.API.STREAM.MSG.GET.LOCKSTEP_*", "$JS.API.INFO"}
 )
 
 // text is the accounts in nats-server's language. Control inputs go to the
@@ -25,7 +27,7 @@ func (a accounts) text() string {
 		fmt.Fprintf(&b, "    # a node: all but speaking for the log\n    { nkey: %s, permissions: { publish: { allow: [\">\"], deny: [\"lockstep.*.log.*\"] }, subscribe: \">\", allow_responses: true } }\n", n)
 	}
 	fmt.Fprintf(&b, "    # operators\n    { nkey: %s, permissions: { publish: %s, subscribe: %s, allow_responses: { max: -1, expires: \"5m\" } } }\n",
-		a.admin, quoted(clientPublish, adminPublish), quoted(clientSubscribe))
+		a.admin, quoted(clientPublish, adminPublish), quoted(clientSubscribe, adminSubscribe))
 	fmt.Fprintf(&b, "    # clients\n    { nkey: %s, permissions: { publish: %s, subscribe: %s } }\n", a.client, quoted(clientPublish), quoted(clientSubscribe))
 	b.WriteString("  ]\n}\n\n")
 	fmt.Fprintf(&b, "accounts { SYS: { users: [ { nkey: %s } ] } }\nsystem_account: SYS\n\n", a.system)

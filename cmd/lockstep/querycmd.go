@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lockstep/client"
+	"lockstep/cmd/lockstep/payload"
+	"lockstep/ordering"
+)
+
+var modes = map[string]client.Mode{"linearizable": client.Linearizable, "stale": client.Stale, "voted": client.Voted}
+
+func queryCommand(r *remote) *cobra.Command {
+	var f forms
+	var mode string
+	var from uint64
+	c := &cobra.Command{
+		Use:   "query MACHINE [INPUT]",
+		Short: "Ask a machine without putting anything into its log",
+		Long: `Runs the guest's lockstep_query on the state that a replica has, and undoes whatever
+it changes. How sure the answer is:
+
+  linearizable  one replica, which a majority confirms not to be behind
+  stale         one replica, at once
+  voted         a majority at the same seq with the same output
+
+` + inputHelp,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			m, ok := modes[mode]
+			if !ok {
+				return usage("mode is %q: want linearizable, stale or voted", mode)
+			}
+			input, err := f.read(c, args[1:])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := r.within(c)
+			defer cancel()
+			cl, done, err := r.session(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			defer done()
+			out, err := cl.QueryFrom(ctx, input, m, ordering.Seq(from))
+			if err != nil {
+				return err
+			}
+			return r.show(c, outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.out) })
+		},
+		ValidArgsFunction: r.completeMachines,
+	}
+	f.flags(c.Flags())
+	c.Flags().StringVarP(&mode, "mode", "m", "linearizable", "linearizable, stale or voted")
+	c.Flags().Uint64Var(&from, "from", 0, "want a state that holds the entry at this seq")
+	return c
+}
+
+func subscribeCommand(r *remote) *cobra.Command {
+	var out string
+	var from uint64
+	var count int
+	c := &cobra.Command{
+		Use:   "subscribe MACHINE",
+		Short: "Print the events that a guest emits, as a majority of voters states them",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			opening, cancel := r.within(c)
+			defer cancel()
+			cl, done, err := r.session(opening, args[0])
+			if err != nil {
+				return err
+			}
+			defer done()
+			sub, err := cl.Subscribe(opening, ordering.Seq(from))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = sub.Close() }() // the session ends with it
+			for n := 0; count == 0 || n < count; n++ {
+				e, err := sub.Next(c.Context())
+				if err != nil {
+					return err
+				}
+				if err := r.writeEvent(c, e, out); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		ValidArgsFunction: r.completeMachines,
+	}
+	c.Flags().StringVarP(&out, "output", "o", "auto", "form of the events: auto, raw, text, hex, base64 or json")
+	c.Flags().Uint64Var(&from, "from", 0, "seq of the first entry whose events to print (0: from now on)")
+	c.Flags().IntVarP(&count, "count", "n", 0, "end after so many events (0: never)")
+	return c
+}
+
+// writeEvent prints an event: a line of JSON, or its bytes behind its place.
+func (r *remote) writeEvent(c *cobra.Command, e client.Event, form string) error {
+	w := c.OutOrStdout()
+	if r.asJSON {
+		v := struct {
+			Seq   uint64 `json:"seq"`
+			Index int    `json:"index"`
+			Text  string `json:"text,omitempty"`
+			Hex   string `json:"hex"`
+		}{uint64(e.Seq), e.Index, "", hex.EncodeToString(e.Data)}
+		if payload.Printable(e.Data) {
+			v.Text = string(e.Data)
+		}
+		return json.NewEncoder(w).Encode(v)
+	}
+	if form != "raw" {
+		if _, err := fmt.Fprintf(w, "%d.%d  ", e.Seq, e.Index); err != nil {
+			return err
+		}
+	}
+	return payload.Show(w, e.Data, form)
+}
+
+func verifyCommand(r *remote) *cobra.Command {
+	var machine string
+	c := &cobra.Command{
+		Use:   "verify CERTIFICATE --machine MACHINE",
+		Short: "Check the proof that a majority of voters stated an output",
+		Long: `Checks a certificate (a file, or - for standard input; 'call --certificate FILE' writes
+one) by the membership of the machine.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if machine == "" {
+				return usage("name the machine whose voters you trust with --machine")
+			}
+			proof, err := readProof(c.InOrStdin(), args[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := r.within(c)
+			defer cancel()
+			return r.verify(ctx, c, machine, proof)
+		},
+	}
+	c.Flags().StringVar(&machine, "machine", "", "machine whose membership to check by")
+	return c
+}
+
+func readProof(stdin io.Reader, path string) ([]byte, error) {
+	const most = 64 << 20
+	in := stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate: %w", err)
+		}
+		defer func() { _ = f.Close() }() // only read
+		in = f
+	}
+	proof, err := io.ReadAll(io.LimitReader(in, most))
+	if err != nil {
+		return nil, fmt.Errorf("read certificate: %w", err)
+	}
+	return proof, nil
+}
+
+func (r *remote) verify(ctx context.Context, c *cobra.Command, machine string, proof []byte) error {
+	cl, done, err := r.session(ctx, machine)
+	if err != nil {
+		return err
+	}
+	defer done()
+	members, err := cl.Members(ctx)
+	if err != nil {
+		return err
+	}
+	stated, err := client.Verify(proof, members)
+	if err != nil {
+		return err
+	}
+	v := struct {
+		Machine string `json:"machine"`
+		Epoch   uint64 `json:"epoch"`
+		Seq     uint64 `json:"seq"`
+		Chain   string `json:"chain"`
+		Client  string `json:"client"`
+		Inputs  int    `json:"inputs"`
+		Voters  string `json:"voters"`
+	}{stated.Machine, uint64(stated.Epoch), uint64(stated.Seq), fmt.Sprintf("%x", stated.Chain[:]), stated.Client.String(), len(stated.Receipts), join(stated.Voters)}
+	return r.show(c, v, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "valid: %s stated the outputs of %s at seq %d, %d inputs of client %s\n", v.Voters, v.Machine, v.Seq, v.Inputs, v.Client)
+		return err
+	})
+}
