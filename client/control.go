@@ -10,8 +10,6 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
-	"lockstep/ordering"
-	"lockstep/snapshot"
 	"lockstep/snapshot/transfer"
 	"lockstep/wasmabi"
 )
@@ -133,7 +131,7 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 		return nil, &RefusedError{host.RefusedModule, fmt.Sprintf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule)}
 	}
 	from := c.conn.NewRespInbox()
-	served, err := transfer.Serve(c.conn, from, blob(wasm))
+	served, err := transfer.Serve(ctx, c.conn, from, blob(wasm), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -172,17 +170,11 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 var errTooFew = errors.New("not enough replicas answered in time")
 
 // blob serves one module to whoever asks for it by its digest.
-type blob []byte
-
-func (b blob) Blob(d audit.Digest) ([]byte, error) {
-	if host.ModuleDigest(b) != d {
-		return nil, transfer.ErrNotHere
+func blob(wasm []byte) transfer.Blobs {
+	return func(d audit.Digest) ([]byte, error) {
+		if host.ModuleDigest(wasm) != d {
+			return nil, transfer.ErrNotHere
+		}
+		return wasm, nil
 	}
-	return b, nil
 }
-func (blob) Part(snapshot.Ref) ([]byte, error) { return nil, transfer.ErrNotHere }
-func (blob) Manifest(ordering.Epoch, ordering.Seq) ([]byte, error) {
-	return nil, transfer.ErrNotHere
-}
-
-var _ transfer.Source = blob(nil)

@@ -16,7 +16,7 @@ type Event struct {
 	Epoch   ordering.Epoch
 	Seq     ordering.Seq
 
-	Other  audit.ReplicaID // Diverged: the replica that differs, which may be this one
+	Other  audit.ReplicaID // Diverged: the replica that differs, which may be this one; Dropped: the donor
 	Module audit.Digest    // Upgraded
 	Root   audit.Digest    // Checkpointed, Transferred
 	Pages  []uint32        // Transferred: pages that differed, ascending
@@ -24,7 +24,7 @@ type Event struct {
 	Size   uint64          // Transferred: size of the state
 	From   []audit.ReplicaID
 	Took   time.Duration
-	Err    error // Stopped, Stalled, Unsaved: why
+	Err    error // Stopped, Stalled, Unsaved, Dropped: why
 }
 
 // EventKind says what happened.
@@ -35,6 +35,7 @@ const (
 	EventPhase        EventKind = "phase"        // the replica's phase changed
 	EventDiverged     EventKind = "diverged"     // a replica stated another state than the majority
 	EventTransferred  EventKind = "transferred"  // the replica took a state from others
+	EventDropped      EventKind = "dropped"      // a donor of a state is not asked any more; its bytes were wrong or did not come
 	EventRejoined     EventKind = "rejoined"     // it votes again after a repair
 	EventCheckpointed EventKind = "checkpointed" // a checkpoint is durable here
 	EventUnsaved      EventKind = "unsaved"      // a checkpoint could not be saved; another one follows

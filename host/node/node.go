@@ -32,6 +32,7 @@ import (
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 	"lockstep/snapshot/store"
+	"lockstep/snapshot/transfer"
 )
 
 // Options of a node. Name, Dir and Conn are required.
@@ -44,6 +45,9 @@ type Options struct {
 	Engine *engine.Engine
 	// Keep is the number of checkpoints kept of each machine; 0 is DefaultKeep.
 	Keep int
+	// TransferRate bounds the bytes per second that the node sends of its states and
+	// modules, over all who fetch them, but not below transfer.MinLimit; 0: no bound.
+	TransferRate int
 	// ConfirmBreak is how long the log's leader must repeat that entries are gone
 	// until it is believed; see jetstream.Options.
 	ConfirmBreak time.Duration
@@ -63,6 +67,7 @@ type Node struct {
 	opts    Options
 	store   *store.Store
 	modules *modules
+	limit   *transfer.Limit
 	ctx     context.Context
 	stop    context.CancelFunc
 
@@ -87,7 +92,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		opts.Keep = DefaultKeep
 	}
 	opts.Logger = opts.Logger.With("node", string(opts.Name))
-	n := &Node{opts: opts, replicas: make(map[ordering.Name]*Replica)}
+	n := &Node{opts: opts, limit: transfer.NewLimit(opts.TransferRate), replicas: make(map[ordering.Name]*Replica)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())

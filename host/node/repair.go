@@ -9,7 +9,6 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/snapshot"
-	"lockstep/snapshot/transfer"
 )
 
 // askEvery is the pace at which a replica that waits for others asks again.
@@ -144,65 +143,6 @@ func (r *Replica) transferLatest() error {
 		return errNoState
 	}
 	return r.transfer(at, agreed, r.donors(at, agreed))
-}
-
-// transfer makes the machine be at a state that a majority has stated,
-// fetching only what differs from what it has.
-func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.ReplicaID) error {
-	began := time.Now()
-	from := make([]transfer.Donor, 0, len(donors))
-	for _, id := range donors {
-		from = append(from, transfer.Donor{Name: string(id), Subject: host.StateSubject(string(r.name), id)})
-	}
-	man, err := transfer.Manifest(r.ctx, r.node.opts.Conn, from, at.Epoch, at.Seq, want.Root)
-	if err != nil {
-		return err
-	}
-	if err := r.adopt(man); err != nil {
-		return err
-	}
-	// What is wrong may be wrong without having been written.
-	if err := r.machine.Rehash(); err != nil {
-		return err
-	}
-	var pages []uint32
-	stats, err := transfer.Pages(r.ctx, r.node.opts.Conn, from, r.machine.Tree(), man, func(batch []snapshot.Page) error {
-		for _, p := range batch {
-			pages = append(pages, p.Index)
-		}
-		return r.machine.Patch(snapshot.Delta{Size: man.Size, Pages: batch})
-	})
-	if err != nil {
-		return err
-	}
-	if got := r.machine.Root(); got != want.Root {
-		return fmt.Errorf("state at seq %d has root %v after transfer, want %v", at.Seq, got, want.Root)
-	}
-	if err := r.journalAt(r.machine.Position()); err != nil {
-		return err
-	}
-	r.knowPanel(r.machine.Members())
-	r.queueSave(saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}})
-	r.emit(Event{
-		Kind: EventTransferred, Root: want.Root, Pages: pages, Bytes: stats.Bytes, Size: man.Size,
-		From: donors, Took: time.Since(began),
-	})
-	return nil
-}
-
-// adopt puts the machine at a manifest's position, fetching its module first
-// where it lacks it.
-func (r *Replica) adopt(man snapshot.Manifest) error {
-	for {
-		err := r.machine.Adopt(man)
-		var missing *MissingModuleError
-		if !errors.As(err, &missing) {
-			return err
-		}
-		if err := r.fetchModule(missing.Module); err != nil {
-			return err
-		}
-	}
 }
 
 // restore takes the newest own checkpoint that is whole, if there is one. What

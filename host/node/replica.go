@@ -62,6 +62,7 @@ type Replica struct {
 	ticker   ticker
 	turns    turns
 	waiting  []query // for entries that are not applied yet
+	partial  bool    // a transfer began and has not ended well: the memory is no state
 }
 
 // Bounds of a replica's queues.
@@ -244,7 +245,7 @@ func (r *Replica) loop() error {
 func (r *Replica) position() error {
 	for {
 		state, err := r.log.State(r.ctx)
-		if err == nil && state.First > max(r.machine.Seq(), r.journal.Last().Seq)+1 {
+		if err == nil && (r.partial || state.First > max(r.machine.Seq(), r.journal.Last().Seq)+1) {
 			err = r.transferLatest()
 		}
 		if err == nil {

@@ -34,7 +34,7 @@ func (r *Replica) subscribe() error {
 		add(conn.Subscribe(protocol.QuerySubject(machine), func(m *nats.Msg) { r.receiveQuestion(m, false) })),
 		add(conn.Subscribe(protocol.QuerySubjectOf(machine, r.id), func(m *nats.Msg) { r.receiveQuestion(m, true) })),
 		add(conn.Subscribe(host.PrepareSubject(machine), func(m *nats.Msg) { r.prepare(m) })),
-		add(transfer.Serve(conn, host.StateSubject(machine, r.id), source{r})),
+		add(transfer.Serve(r.ctx, conn, host.StateSubject(machine, r.id), source{r}, r.node.limit)),
 	)
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
@@ -146,7 +146,12 @@ func (s source) Manifest(epoch ordering.Epoch, seq ordering.Seq) ([]byte, error)
 	return man.Encode(), nil
 }
 
-func (s source) Part(ref snapshot.Ref) ([]byte, error) {
-	return s.r.node.store.Part(string(s.r.name), ref)
+func (s source) Hold(epoch ordering.Epoch, seq ordering.Seq, holder uint64, d time.Duration) error {
+	return s.r.node.store.Hold(string(s.r.name), epoch, seq, holder, d)
 }
+
+func (s source) Parts(refs []snapshot.Ref, give func([]byte) bool) error {
+	return s.r.node.store.Parts(string(s.r.name), refs, give)
+}
+
 func (s source) Blob(d audit.Digest) ([]byte, error) { return s.r.node.modules.get(d) }

@@ -10,19 +10,31 @@ import (
 	"lockstep/snapshot"
 )
 
-// Expire drops a machine's checkpoints but the newest keep of them, and the
-// parts that none of those has.
+// Expire drops a machine's checkpoints but the newest keep of them and those that
+// are held, and the parts that none of those has.
 func (s *Store) Expire(machine string, keep int) (err error) {
 	s.changing.RLock()
 	defer s.changing.RUnlock()
+	s.holds.expiring.Lock()
+	defer s.holds.expiring.Unlock()
 	list, err := s.List(machine)
-	if err != nil || len(list) <= keep {
+	if err != nil {
 		return err
 	}
-	kept := list[len(list)-keep:]
+	var kept, old []snapshot.Manifest
+	for i, man := range list {
+		if i >= len(list)-keep || s.holds.held(man) {
+			kept = append(kept, man)
+		} else {
+			old = append(old, man)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
 	batch := s.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	for _, man := range list[:len(list)-keep] {
+	for _, man := range old {
 		if err := batch.Delete(manifestKey(machine, man.Epoch, man.Seq), nil); err != nil {
 			return fmt.Errorf("expire checkpoint: %w", err)
 		}

@@ -51,6 +51,8 @@ type Store struct {
 	reading  sync.RWMutex // guards db and room against being swapped
 	db       *pebble.DB
 	room     *room
+
+	holds holds
 }
 
 // Open opens the store in a folder, which it makes if it is not there.
@@ -88,7 +90,8 @@ func open(dir string, files vfs.FS, readOnly bool) (*Store, error) {
 	if !readOnly {
 		room.reserve()
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithSingleSegment(true), zstd.WithEncoderCRC(false)) // the digest tells what a checksum would
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -4,107 +4,113 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 
-	"lockstep/audit"
-	"lockstep/ordering"
 	"lockstep/snapshot"
 )
 
-// Donor is a replica that can be asked.
-type Donor struct {
-	Name    string
-	Subject string
+// Fetch is a transfer of one state. All but Stash and OnDrop are required.
+type Fetch struct {
+	Conn   *nats.Conn
+	Donors []Donor
+	Want   snapshot.Manifest
+	// Local is the tree of what there is, as large as what is wanted. Only its
+	// state when Run starts counts.
+	Local *snapshot.Tree
+	// Patch takes pages that arrived and are right, one call at a time. It must
+	// not keep the bytes.
+	Patch func([]snapshot.Page) error
+	// Stash keeps what arrives.
+	Stash *Stash
+	// OnDrop is told of each donor that is not asked any more, and why.
+	OnDrop func(Donor, error)
 }
 
 // Stats is what a transfer cost.
 type Stats struct {
 	Pages   int      // that differed and were fetched or filled
 	Nodes   int      // of the tree
-	Bytes   uint64   // received, as they came over the wire
-	Dropped []string // donors that gave wrong bytes or none
+	Bytes   uint64   // received, as payload of messages
+	Sent    uint64   // in requests
+	Dropped []string // donors that gave wrong bytes or none, in the order they were dropped
 }
 
 // ErrNoDonor says that no donor is left to ask.
 var ErrNoDonor = errors.New("no donor is left")
 
-// Manifest fetches the manifest of the checkpoint at a seq from the first donor
-// that gives the one with the root.
-func Manifest(ctx context.Context, conn *nats.Conn, donors []Donor, epoch ordering.Epoch, seq ordering.Seq, root audit.Digest) (snapshot.Manifest, error) {
-	errs := []error{fmt.Errorf("fetch manifest at seq %d", seq)}
-	for _, d := range donors {
-		r, _, err := ask(ctx, conn, d.Subject, request{Kind: kindManifest, Epoch: epoch, Seq: seq})
-		if err == nil && len(r.Items) != 1 {
-			err = fmt.Errorf("reply has %d items, want 1", len(r.Items))
-		}
-		var man snapshot.Manifest
-		if err == nil {
-			man, err = snapshot.DecodeManifest(r.Items[0])
-		}
-		if err == nil && man.Root() != root {
-			err = snapshot.ErrWrongBytes
-		}
-		if err == nil {
-			return man, nil
-		}
-		errs = append(errs, fmt.Errorf("from %s: %w", d.Name, err))
-	}
-	return snapshot.Manifest{}, errors.Join(errs...)
-}
-
-// Pages walks the tree of a state against the local one and fetches the pages
-// that differ, which it hands to patch in batches, one call at a time. Donors
-// share the work; one that gives wrong bytes or none is dropped. The state is
-// whole when Pages returns nil; after an error, what has been patched is right
-// and a next try goes on from there.
-func Pages(ctx context.Context, conn *nats.Conn, donors []Donor, local *snapshot.Tree, man snapshot.Manifest, patch func([]snapshot.Page) error) (Stats, error) {
+// Run walks the tree of the wanted state against the local one and fetches the
+// pages that differ. Donors share the work; one that gives wrong bytes or none
+// is dropped, and the others get its questions. The state is whole when Run
+// returns nil; after an error, what has been patched is right and another Run
+// goes on from there.
+func (f Fetch) Run(ctx context.Context) (Stats, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f := &fetcher{
-		conn: conn, patch: patch,
-		walk: snapshot.NewWalk(local.View(), man.Pages, man.Size),
-	}
-	f.idle = sync.NewCond(&f.mu)
-	defer context.AfterFunc(ctx, f.idle.Broadcast)()
+	view := f.Local.View()
+	r := &run{Fetch: f, holder: rand.Uint64(), local: view, walk: snapshot.NewWalk(view, f.Want.Pages, f.Want.Size)}
+	r.idle = sync.NewCond(&r.mu)
+	defer context.AfterFunc(ctx, r.idle.Broadcast)()
 	var work sync.WaitGroup
-	f.donors = len(donors) * perDonor
-	for _, d := range donors {
+	for _, d := range f.Donors {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		w := &donor{Donor: d, drop: cancel}
 		for range perDonor {
-			work.Go(func() { f.serve(ctx, d) })
+			work.Go(func() { r.serve(ctx, w) })
 		}
 	}
 	work.Wait()
+	f.Stash.flush()
 	switch {
-	case f.err != nil:
-		return f.stats, f.err
+	case r.err != nil:
+		return r.stats, r.err
 	case ctx.Err() != nil:
-		return f.stats, ctx.Err()
-	case !f.walk.Done() || len(f.again) > 0:
-		return f.stats, fmt.Errorf("fetch state at seq %d: %w: %w", man.Seq, ErrNoDonor, errors.Join(f.faults...))
+		return r.stats, ctx.Err()
+	case !r.walk.Done() || len(r.again) > 0:
+		return r.stats, fmt.Errorf("fetch state at seq %d: %w: %w", f.Want.Seq, ErrNoDonor, errors.Join(r.faults...))
 	}
-	return f.stats, nil
+	r.release()
+	return r.stats, nil
+}
+
+// release tells the donors that they need not keep the checkpoint any more. One
+// that does not hear it lets go after HoldFor.
+func (r *run) release() {
+	q := requestFormat.Encode(request{Kind: kindRelease, Epoch: r.Want.Epoch, Seq: r.Want.Seq, Holder: r.holder})
+	for _, d := range r.Donors {
+		_ = r.Conn.PublishRequest(d.Subject, r.Conn.NewRespInbox(), q)
+	}
 }
 
 // perDonor is the number of requests under way with one donor: one that it
-// works on and one that travels.
-const perDonor = 2
+// works on, some that travel, and one that is checked here.
+const perDonor = 4
 
-// fetcher shares one walk between workers, each bound to a donor.
-type fetcher struct {
-	conn  *nats.Conn
-	patch func([]snapshot.Page) error
+// run shares one walk between workers, each bound to a donor.
+type run struct {
+	Fetch
+	holder  uint64
+	local   *snapshot.TreeView
+	patches sync.Mutex // held during Patch; never taken with mu held
 
 	mu     sync.Mutex
 	idle   *sync.Cond // work was given back, or has ended
 	walk   *snapshot.Walk
 	again  []snapshot.Ref // pages that a donor did not give
 	busy   int            // workers with a question under way
-	donors int            // workers that are left
 	stats  Stats
 	faults []error
-	err    error
+	err    error // not a donor's: the end
+}
+
+// donor is one donor's workers' common state; dropped is guarded by run.mu.
+type donor struct {
+	Donor
+	drop    context.CancelFunc
+	dropped bool
 }
 
 // question is what one worker asks next: nodes or pages.
@@ -114,123 +120,78 @@ type question struct {
 }
 
 // next waits for a question; ok is false when there is nothing more to ask.
-func (f *fetcher) next(ctx context.Context) (q question, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for ctx.Err() == nil && f.err == nil {
-		if n := min(len(f.again), maxRefs); n > 0 {
-			q.pages, f.again = f.again[:n:n], f.again[n:]
-		} else if q.pages = f.walk.Pages(maxRefs); len(q.pages) == 0 {
-			q.nodes = f.walk.Nodes(maxRefs)
+func (r *run) next(ctx context.Context) (q question, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ctx.Err() == nil && r.err == nil {
+		if n := min(len(r.again), maxRefs); n > 0 {
+			q.pages, r.again = r.again[:n:n], r.again[n:]
+		} else if q.pages = r.walk.Pages(maxRefs); len(q.pages) == 0 {
+			q.nodes = r.walk.Nodes(maxRefs)
 		}
 		if len(q.pages)+len(q.nodes) > 0 {
-			f.busy++
+			r.busy++
 			return q, true
 		}
-		if f.busy == 0 {
+		if r.busy == 0 {
 			return q, false
 		}
-		f.idle.Wait()
+		r.idle.Wait()
 	}
 	return q, false
 }
 
 // serve asks one donor until all is done or the donor is at fault.
-func (f *fetcher) serve(ctx context.Context, d Donor) {
+func (r *run) serve(ctx context.Context, d *donor) {
 	for {
-		q, ok := f.next(ctx)
+		q, ok := r.next(ctx)
 		if !ok {
 			return
 		}
-		err := f.step(ctx, d, q)
-		f.mu.Lock()
-		f.busy--
-		f.idle.Broadcast()
-		if err != nil {
-			f.faults = append(f.faults, fmt.Errorf("from %s: %w", d.Name, err))
-			f.stats.Dropped = append(f.stats.Dropped, d.Name)
+		err := r.step(ctx, d, q)
+		if err != nil && ctx.Err() == nil && !r.Conn.IsConnected() {
+			err = awaitConn(ctx, r.Conn)
 		}
-		f.mu.Unlock()
-		if err != nil {
+		if r.done(ctx, d, err) {
 			return
 		}
 	}
 }
 
-// step asks one question. Its error is the donor's; what is unanswered is open
-// again.
-func (f *fetcher) step(ctx context.Context, d Donor, q question) error {
-	if len(q.nodes) > 0 {
-		return f.stepNodes(ctx, d, q.nodes)
+// done ends a question. It reports whether the donor is not to be asked again.
+func (r *run) done(ctx context.Context, d *donor, err error) bool {
+	r.mu.Lock()
+	r.busy--
+	r.idle.Broadcast()
+	news := err != nil && ctx.Err() == nil && !d.dropped
+	if news {
+		d.dropped = true
+		r.faults = append(r.faults, fmt.Errorf("from %s: %w", d.Name, err))
+		r.stats.Dropped = append(r.stats.Dropped, d.Name)
 	}
-	return f.stepPages(ctx, d, q.pages)
+	r.mu.Unlock()
+	if news {
+		d.drop()
+		if r.OnDrop != nil {
+			r.OnDrop(d.Donor, err)
+		}
+	}
+	return err != nil || ctx.Err() != nil
 }
 
-func (f *fetcher) stepNodes(ctx context.Context, d Donor, nodes []snapshot.Ref) error {
-	items, err := f.ask(ctx, d, nodes)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, n := range nodes {
-		if err != nil {
-			f.walk.Again(n)
-			continue
-		}
-		if err = f.walk.Give(n, items[i]); err == nil {
-			f.stats.Nodes++
-		}
-	}
-	return err
-}
-
-func (f *fetcher) stepPages(ctx context.Context, d Donor, refs []snapshot.Ref) error {
-	var wanted []snapshot.Ref
-	var pages []snapshot.Page
-	for _, p := range refs {
-		if p.Digest == snapshot.ZeroPage {
-			pages = append(pages, snapshot.Page{Index: p.Index, Data: zeroPage[:]})
-			continue
-		}
-		wanted = append(wanted, p)
-	}
-	var items [][]byte
-	var err error
-	if len(wanted) > 0 {
-		items, err = f.ask(ctx, d, wanted)
-	}
-	var missing []snapshot.Ref
-	for i, p := range wanted {
-		if err == nil {
-			err = snapshot.CheckPage(p, items[i])
-		}
-		if err != nil {
-			missing = append(missing, p)
-			continue
-		}
-		pages = append(pages, snapshot.Page{Index: p.Index, Data: items[i]})
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.again = append(f.again, missing...)
-	f.stats.Pages += len(pages)
-	if f.err == nil && len(pages) > 0 {
-		f.err = f.patch(pages)
-	}
-	return err
-}
-
-var zeroPage [snapshot.PageSize]byte
-
-// ask asks for parts and returns as many items.
-func (f *fetcher) ask(ctx context.Context, d Donor, parts []snapshot.Ref) ([][]byte, error) {
-	r, wire, err := ask(ctx, f.conn, d.Subject, request{Kind: kindParts, Parts: parts})
-	f.mu.Lock()
-	f.stats.Bytes += uint64(wire)
-	f.mu.Unlock()
+// ask asks for parts. It returns at most as many items, and at least one.
+func (r *run) ask(ctx context.Context, d *donor, parts []snapshot.Ref, have []byte) ([][]byte, error) {
+	q := request{Kind: kindParts, Epoch: r.Want.Epoch, Seq: r.Want.Seq, Holder: r.holder, Parts: parts, Have: have}
+	a, c, err := ask(ctx, r.Conn, d.Subject, q)
+	r.mu.Lock()
+	r.stats.Bytes += uint64(c.received)
+	r.stats.Sent += uint64(c.sent)
+	r.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Items) != len(parts) {
-		return nil, fmt.Errorf("reply has %d items, want %d", len(r.Items), len(parts))
+	if len(a.Items) == 0 || len(a.Items) > len(parts) {
+		return nil, fmt.Errorf("reply has %d items, want %d", len(a.Items), len(parts))
 	}
-	return r.Items, nil
+	return a.Items, nil
 }

@@ -1,8 +1,10 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -15,21 +17,50 @@ import (
 // or changed. ErrNotHere says that it does not have it.
 type Source interface {
 	Manifest(epoch ordering.Epoch, seq ordering.Seq) ([]byte, error)
-	Part(snapshot.Ref) ([]byte, error)
+	// Hold keeps a checkpoint for a holder for so long from now; 0 lets it go.
+	Hold(epoch ordering.Epoch, seq ordering.Seq, holder uint64, d time.Duration) error
+	// Parts gives each of the parts in order, nil where it is not here, until
+	// give returns false: a node as it is, a page as made by Pack. They need not
+	// be checked, and are valid until give returns.
+	Parts(refs []snapshot.Ref, give func(part []byte) bool) error
 	Blob(audit.Digest) ([]byte, error)
 }
 
 // ErrNotHere says that a source does not have what was asked for.
 var ErrNotHere = errors.New("not here")
 
-// Serve answers requests on a subject from a source until the subscription
-// ends. Requests are answered one at a time, so that a greedy fetcher slows
-// itself and not the donor's other work.
-func Serve(conn *nats.Conn, subject string, from Source) (*nats.Subscription, error) {
+// Blobs is a source that has no states.
+type Blobs func(audit.Digest) ([]byte, error)
+
+// Blob implements Source.
+func (b Blobs) Blob(d audit.Digest) ([]byte, error) { return b(d) }
+
+// Manifest implements Source.
+func (Blobs) Manifest(ordering.Epoch, ordering.Seq) ([]byte, error) { return nil, ErrNotHere }
+
+// Hold implements Source.
+func (Blobs) Hold(ordering.Epoch, ordering.Seq, uint64, time.Duration) error { return ErrNotHere }
+
+// Parts implements Source.
+func (Blobs) Parts([]snapshot.Ref, func([]byte) bool) error { return ErrNotHere }
+
+// HoldFor is how long a donor keeps a checkpoint after the last request for a
+// part of it.
+const HoldFor = 30 * time.Second
+
+// Serve answers requests on a subject from a source until ctx ends or the
+// subscription is ended. Requests are answered one at a time, so that a greedy
+// fetcher slows itself and not the donor's other work. limit may be nil, and
+// may be shared.
+func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, limit *Limit) (*nats.Subscription, error) {
+	s := server{from: from, budget: limit.budget()}
 	sub, err := conn.Subscribe(subject, func(m *nats.Msg) {
-		if m.Reply != "" {
-			// Nothing is owed to a fetcher whose connection is gone.
-			_ = m.Respond(encodeReply(answer(m.Data, from)))
+		if m.Reply == "" {
+			return
+		}
+		answer := s.answer(m.Data)
+		if limit.wait(ctx, len(answer)) == nil {
+			_ = m.Respond(answer) // nothing is owed to a fetcher whose connection is gone
 		}
 	})
 	if err != nil {
@@ -38,51 +69,76 @@ func Serve(conn *nats.Conn, subject string, from Source) (*nats.Subscription, er
 	return sub, nil
 }
 
-func answer(data []byte, from Source) reply {
+type server struct {
+	from   Source
+	budget int // bytes of a reply
+}
+
+func (s server) answer(data []byte) []byte {
+	answer, err := s.reply(data)
+	if err != nil {
+		answer = (&reply{Error: err.Error()}).encode()
+	}
+	return answer
+}
+
+func (s server) reply(data []byte) ([]byte, error) {
 	var q request
 	if err := requestFormat.Decode(data, &q); err != nil {
-		return reply{Error: err.Error()}
-	}
-	if len(q.Parts) > maxRefs {
-		return reply{Error: fmt.Sprintf("%d parts asked for at once, at most %d are answered", len(q.Parts), maxRefs)}
+		return nil, err
 	}
 	switch q.Kind {
 	case kindManifest:
-		item, err := from.Manifest(q.Epoch, q.Seq)
-		if err != nil {
-			return reply{Error: err.Error()}
+		item, err := s.from.Manifest(q.Epoch, q.Seq)
+		if err == nil {
+			err = s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor)
 		}
-		return reply{Items: [][]byte{item}}
+		return s.stretch(q, item, err)
 	case kindParts:
-		return parts(q.Parts, from)
+		return s.parts(q)
 	case kindBlob:
-		return blobPart(q, from)
+		blob, err := s.from.Blob(q.Blob)
+		return s.stretch(q, blob, err)
+	case kindRelease:
+		return (&reply{}).encode(), s.from.Hold(q.Epoch, q.Seq, q.Holder, 0)
 	}
-	return reply{Error: fmt.Sprintf("unknown kind of request %d", q.Kind)}
+	return nil, fmt.Errorf("unknown kind of request %d", q.Kind)
 }
 
-func parts(refs []snapshot.Ref, from Source) reply {
-	r := reply{Items: make([][]byte, len(refs))}
-	size := 0
-	for i, ref := range refs {
-		item, err := from.Part(ref)
-		if err != nil {
-			continue // told by an empty item
-		}
-		if size += len(item); size > replyBytes {
-			break // the fetcher asks again for what is empty
-		}
-		r.Items[i] = item
+func (s server) parts(q request) ([]byte, error) {
+	if len(q.Parts) > maxRefs {
+		return nil, fmt.Errorf("%d parts asked for at once, at most %d are answered", len(q.Parts), maxRefs)
 	}
-	return r
+	sketched := len(q.Have) > 0
+	if sketched && len(q.Have) != len(q.Parts)*snapshot.SketchSize {
+		return nil, fmt.Errorf("sketches of %d bytes for %d nodes", len(q.Have), len(q.Parts))
+	}
+	if err := s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor); err != nil {
+		return nil, fmt.Errorf("checkpoint at seq %d: %w", q.Seq, err)
+	}
+	b := append(make([]byte, 0, min(s.budget, len(q.Parts)*snapshot.PageSize)+replyHeader), (&reply{}).header()...)
+	items := 0
+	err := s.from.Parts(q.Parts, func(part []byte) bool {
+		if sketched && len(part) == snapshot.NodeSize {
+			part = snapshot.Differing(part, q.Have[items*snapshot.SketchSize:])
+		}
+		if items > 0 && len(b)+len(part) > s.budget {
+			return false // the fetcher asks again for what is not there
+		}
+		b = appendItem(b, part)
+		items++
+		return true
+	})
+	return b, err
 }
 
-func blobPart(q request, from Source) reply {
-	blob, err := from.Blob(q.Blob)
+// stretch gives a part of something long, from the offset on.
+func (s server) stretch(q request, whole []byte, err error) ([]byte, error) {
 	if err != nil {
-		return reply{Error: err.Error()}
+		return nil, err
 	}
-	start := min(q.Offset, uint64(len(blob)))
-	end := min(start+replyBytes, uint64(len(blob)))
-	return reply{Size: uint64(len(blob)), Items: [][]byte{blob[start:end]}}
+	start := min(q.Offset, uint64(len(whole)))
+	end := min(start+uint64(min(blobBytes, s.budget)), uint64(len(whole)))
+	r := reply{Size: uint64(len(whole)), Items: [][]byte{Pack(whole[start:end])}}
+	return r.encode(), nil
 }

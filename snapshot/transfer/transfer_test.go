@@ -25,10 +25,11 @@ const pages = 1024
 
 // state is a memory that donors hold.
 type state struct {
-	memory []byte
-	tree   *snapshot.Tree
-	asked  atomic.Int64
-	lie    func([]byte) []byte // what a liar makes of a part; nil for an honest donor
+	memory         []byte
+	tree           *snapshot.Tree
+	asked          atomic.Int64
+	held, released atomic.Int64
+	lie            func([]byte) []byte // what a liar makes of a part; nil for an honest donor
 }
 
 func newState(seed uint64) *state {
@@ -72,12 +73,27 @@ func (s *state) Manifest(ordering.Epoch, ordering.Seq) ([]byte, error) {
 	return s.told(s.manifest().Encode()), nil
 }
 
-func (s *state) Part(p snapshot.Ref) ([]byte, error) {
-	s.asked.Add(1)
-	if p.Level == 0 {
-		return s.told(s.memory[int(p.Index)*snapshot.PageSize:][:snapshot.PageSize]), nil
+func (s *state) Hold(_ ordering.Epoch, _ ordering.Seq, _ uint64, d time.Duration) error {
+	if s.held.Add(1); d == 0 {
+		s.released.Add(1)
 	}
-	return s.told(s.tree.Node(int(p.Level), p.Index)), nil
+	return nil
+}
+
+func (s *state) Parts(refs []snapshot.Ref, give func([]byte) bool) error {
+	for _, p := range refs {
+		s.asked.Add(1)
+		var part []byte
+		if p.Level > 0 {
+			part = s.told(s.tree.Node(int(p.Level), p.Index))
+		} else {
+			part = transfer.Pack(s.told(s.memory[int(p.Index)*snapshot.PageSize:][:snapshot.PageSize]))
+		}
+		if !give(part) {
+			break
+		}
+	}
+	return nil
 }
 
 func (s *state) told(b []byte) []byte {
@@ -94,6 +110,17 @@ func (s *state) Blob(d audit.Digest) ([]byte, error) {
 	return s.told(s.memory), nil
 }
 
+// patch is what a transfer calls.
+func (s *state) patch(list []snapshot.Page) error {
+	var dirty []uint32
+	for _, p := range list {
+		copy(s.memory[int(p.Index)*snapshot.PageSize:], p.Data)
+		dirty = append(dirty, p.Index)
+	}
+	s.update(dirty)
+	return nil
+}
+
 // bench is a server with donors.
 type bench struct {
 	t    *testing.T
@@ -106,8 +133,8 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) donor(name string, from transfer.Source) transfer.Donor {
 	b.t.Helper()
-	d := transfer.Donor{Name: name, Subject: "donor." + name}
-	if _, err := transfer.Serve(b.conn, d.Subject, from); err != nil {
+	d := transfer.Donor{Name: name, Subject: "donor." + strings.ReplaceAll(name, " ", "_")}
+	if _, err := transfer.Serve(b.t.Context(), b.conn, d.Subject, from, nil); err != nil {
 		b.t.Fatal(err)
 	}
 	return d
@@ -116,26 +143,43 @@ func (b *bench) donor(name string, from transfer.Source) transfer.Donor {
 // raw is a donor that answers with whatever bytes.
 func (b *bench) raw(name string, answer func(*nats.Msg)) transfer.Donor {
 	b.t.Helper()
-	d := transfer.Donor{Name: name, Subject: "donor." + name}
+	d := transfer.Donor{Name: name, Subject: "donor." + strings.ReplaceAll(name, " ", "_")}
 	if _, err := b.conn.Subscribe(d.Subject, answer); err != nil {
 		b.t.Fatal(err)
 	}
 	return d
 }
 
+// patient is a donor that answers one part at a time until another donor has
+// been asked.
+type patient struct {
+	*state
+	asked atomic.Bool
+}
+
+func (p *patient) Parts(refs []snapshot.Ref, give func([]byte) bool) error {
+	if !p.asked.Load() {
+		refs = refs[:1]
+	}
+	return p.state.Parts(refs, give)
+}
+
+func (b *bench) after(other transfer.Donor, from *state) transfer.Source {
+	p := &patient{state: from}
+	if other.Name == "absent" { // listening would make it present
+		return p
+	}
+	if _, err := b.conn.Subscribe(other.Subject, func(*nats.Msg) { p.asked.Store(true) }); err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
 // fetch makes local the wanted state.
 func (b *bench) fetch(local, want *state, donors ...transfer.Donor) (transfer.Stats, error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
-	stats, err := transfer.Pages(ctx, b.conn, donors, local.tree, want.manifest(), func(list []snapshot.Page) error {
-		var dirty []uint32
-		for _, p := range list {
-			copy(local.memory[int(p.Index)*snapshot.PageSize:], p.Data)
-			dirty = append(dirty, p.Index)
-		}
-		local.update(dirty)
-		return nil
-	})
+	stats, err := transfer.Fetch{Conn: b.conn, Donors: donors, Want: want.manifest(), Local: local.tree, Patch: local.patch}.Run(ctx)
 	if err == nil && !bytes.Equal(local.memory, want.memory) {
 		b.t.Error("transfer ended, and the state is not the wanted one")
 	}
@@ -181,7 +225,6 @@ func TestBadDonors(t *testing.T) {
 	b := newBench(t)
 	want := newState(2)
 	liar := func(lie func([]byte) []byte) *state { return &state{memory: want.memory, tree: want.tree, lie: lie} }
-	honest := b.donor("honest", want)
 	for name, bad := range map[string]transfer.Donor{
 		"flipped":   b.donor("flipped", liar(func(p []byte) []byte { p[len(p)-1] ^= 1; return p })),
 		"short":     b.donor("short", liar(func(p []byte) []byte { return p[:len(p)-1] })),
@@ -194,17 +237,14 @@ func TestBadDonors(t *testing.T) {
 		"unrelated": b.raw("unrelated", func(m *nats.Msg) { _ = m.Respond([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0, 1, 0, 0}) }),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			honest := b.donor("honest beside "+name, b.after(bad, want))
 			stats, err := b.fetch(want.copy(512), want, honest, bad)
 			if err != nil {
 				t.Fatalf("with an honest donor: %v", err)
 			}
-			if len(stats.Dropped) == 0 && name != "silent" {
-				t.Errorf("nobody was dropped: %+v", stats)
-			}
-			for _, d := range stats.Dropped {
-				if d != bad.Name {
-					t.Errorf("dropped %s", d)
-				}
+			if got := fmt.Sprint(stats.Dropped); got != "["+bad.Name+"]" {
+				t.Errorf("dropped %s, want %s", got, bad.Name)
 			}
 			local := want.copy(3)
 			_, err = b.fetch(local, want, bad)
@@ -299,38 +339,4 @@ func TestHostileRequests(t *testing.T) {
 	if stats, err := b.fetch(want.copy(2), want, d); err != nil || stats.Pages != 2 {
 		t.Errorf("afterwards: %+v, %v", stats, err)
 	}
-}
-
-func BenchmarkFetch(b *testing.B) {
-	conn := jetstreamtest.Start(b, 1).ConnectAny(b)
-	want := newState(8)
-	if _, err := transfer.Serve(conn, "donor.a", want); err != nil {
-		b.Fatal(err)
-	}
-	donors := []transfer.Donor{{Name: "a", Subject: "donor.a"}}
-	b.SetBytes(int64(len(want.memory)))
-	b.Run(fmt.Sprintf("%d random pages", pages), func(b *testing.B) {
-		b.SetBytes(int64(len(want.memory)))
-		for b.Loop() {
-			tree := snapshot.NewTree()
-			tree.Resize(len(want.memory))
-			if _, err := transfer.Pages(context.Background(), conn, donors, tree, want.manifest(), func([]snapshot.Page) error { return nil }); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("plain NATS requests of the same bytes", func(b *testing.B) {
-		const part = 512 << 10
-		if _, err := conn.Subscribe("plain", func(m *nats.Msg) { _ = m.Respond(want.memory[:part]) }); err != nil {
-			b.Fatal(err)
-		}
-		b.SetBytes(int64(len(want.memory)))
-		for b.Loop() {
-			for range len(want.memory) / part {
-				if _, err := conn.Request("plain", nil, time.Second); err != nil {
-					b.Fatal(err)
-				}
-			}
-		}
-	})
 }

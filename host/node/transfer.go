@@ -1,0 +1,128 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/snapshot"
+	"lockstep/snapshot/transfer"
+)
+
+// transfer makes the machine be at a state that a majority has stated,
+// fetching only what differs from what it has. After an error the machine is in
+// no state at all, and must not go on until a transfer has ended well; what was
+// fetched is kept, in memory for the next try, and on disk for the next start.
+func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.ReplicaID) error {
+	began := time.Now()
+	from := make([]transfer.Donor, 0, len(donors))
+	for _, id := range donors {
+		from = append(from, transfer.Donor{Name: string(id), Subject: host.StateSubject(string(r.name), id)})
+	}
+	man, err := transfer.Manifest(r.ctx, r.node.opts.Conn, from, at.Epoch, at.Seq, want.Root)
+	if err != nil {
+		return err
+	}
+	r.partial = true
+	if err := r.adopt(man); err != nil {
+		return err
+	}
+	// What is wrong may be wrong without having been written.
+	if err := r.machine.Rehash(); err != nil {
+		return err
+	}
+	event := Event{Kind: EventTransferred, Root: want.Root, Size: man.Size, From: donors}
+	if err := r.fetchPages(man, from, &event); err != nil {
+		return err
+	}
+	if got := r.machine.Root(); got != want.Root {
+		return fmt.Errorf("state at seq %d has root %v after transfer, want %v", at.Seq, got, want.Root)
+	}
+	if err := r.journalAt(r.machine.Position()); err != nil {
+		return err
+	}
+	r.partial = false
+	r.knowPanel(r.machine.Members())
+	r.queueSave(saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}})
+	event.Took = time.Since(began)
+	r.emit(event)
+	return nil
+}
+
+// fetchPages makes the memory that of a manifest which the machine has adopted.
+func (r *Replica) fetchPages(man snapshot.Manifest, from []transfer.Donor, e *Event) error {
+	patch := func(batch []snapshot.Page) error {
+		return r.machine.Patch(snapshot.Delta{Size: man.Size, Pages: batch})
+	}
+	stash := r.openStash(man.Size, patch)
+	stats, err := transfer.Fetch{
+		Conn: r.node.opts.Conn, Donors: from, Want: man, Local: r.machine.Tree(), Stash: stash,
+		Patch: func(batch []snapshot.Page) error {
+			for _, p := range batch {
+				e.Pages = append(e.Pages, p.Index)
+			}
+			return patch(batch)
+		},
+		OnDrop: func(d transfer.Donor, why error) {
+			r.logger.Warn("donor is not asked any more", "donor", d.Name, "seq", uint64(man.Seq), "err", why)
+			r.node.opts.OnEvent(Event{
+				Kind: EventDropped, Machine: r.name, Replica: r.id, Epoch: man.Epoch, Seq: man.Seq,
+				Other: audit.ReplicaID(d.Name), Err: why,
+			})
+		},
+	}.Run(r.ctx)
+	slices.Sort(e.Pages)
+	e.Bytes = stats.Bytes + stats.Sent
+	r.closeStash(stash, err == nil)
+	return err
+}
+
+// openStash opens the stash of this replica and takes from it
+// what an earlier start had fetched. A replica that has none goes without.
+func (r *Replica) openStash(size uint64, patch func([]snapshot.Page) error) *transfer.Stash {
+	stash, pages, err := transfer.OpenStash(r.stashPath(), size, patch)
+	if err != nil {
+		r.logger.Warn("transfer goes on without a stash", "err", err)
+		return nil
+	}
+	if pages > 0 {
+		r.logger.Info("took pages that were fetched before", "pages", pages)
+	}
+	return stash
+}
+
+func (r *Replica) closeStash(stash *transfer.Stash, ended bool) {
+	if stash == nil {
+		return
+	}
+	err := stash.Close()
+	if ended {
+		err = errors.Join(err, transfer.DropStash(r.stashPath()))
+	}
+	if err != nil {
+		r.logger.Warn("stash of the transfer", "err", err)
+	}
+}
+
+// stashPath is where pages are kept while a transfer is under way.
+func (r *Replica) stashPath() string {
+	return r.node.path("machines", string(r.name), "transfer")
+}
+
+// adopt puts the machine at a manifest's position, fetching its module first
+// where it lacks it.
+func (r *Replica) adopt(man snapshot.Manifest) error {
+	for {
+		err := r.machine.Adopt(man)
+		var missing *MissingModuleError
+		if !errors.As(err, &missing) {
+			return err
+		}
+		if err := r.fetchModule(missing.Module); err != nil {
+			return err
+		}
+	}
+}

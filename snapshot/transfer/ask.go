@@ -1,0 +1,129 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/zeebo/blake3"
+
+	"lockstep/audit"
+	"lockstep/ordering"
+	"lockstep/snapshot"
+)
+
+// Donor is a replica that can be asked.
+type Donor struct {
+	Name    string
+	Subject string
+}
+
+// Manifest fetches the manifest of the checkpoint at a seq from the first donor
+// that gives the one with the root.
+func Manifest(ctx context.Context, conn *nats.Conn, donors []Donor, epoch ordering.Epoch, seq ordering.Seq, root audit.Digest) (snapshot.Manifest, error) {
+	errs := []error{fmt.Errorf("fetch manifest at seq %d", seq)}
+	for _, d := range donors {
+		data, err := whole(ctx, conn, d.Subject, request{Kind: kindManifest, Epoch: epoch, Seq: seq}, maxBlob)
+		var man snapshot.Manifest
+		if err == nil {
+			man, err = snapshot.DecodeManifest(data)
+		}
+		if err == nil && man.Root() != root {
+			err = snapshot.ErrWrongBytes
+		}
+		if err == nil {
+			return man, nil
+		}
+		errs = append(errs, fmt.Errorf("from %s: %w", d.Name, err))
+	}
+	return snapshot.Manifest{}, errors.Join(errs...)
+}
+
+// Blob fetches a blob of at most limit bytes from the first of the subjects
+// that gives the right one. Every error names the subject it is about.
+func Blob(ctx context.Context, conn *nats.Conn, subjects []string, digest audit.Digest, limit int) ([]byte, error) {
+	errs := []error{fmt.Errorf("fetch blob %v", digest)}
+	for _, subject := range subjects {
+		blob, err := whole(ctx, conn, subject, request{Kind: kindBlob, Blob: digest}, min(limit, maxBlob))
+		if err == nil && audit.Digest(blake3.Sum256(blob)) != digest {
+			err = snapshot.ErrWrongBytes
+		}
+		if err == nil {
+			return blob, nil
+		}
+		errs = append(errs, fmt.Errorf("from %s: %w", subject, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+// whole asks for something long, one part after the other.
+func whole(ctx context.Context, conn *nats.Conn, subject string, q request, limit int) ([]byte, error) {
+	var all []byte
+	for {
+		q.Offset = uint64(len(all))
+		r, _, err := ask(ctx, conn, subject, q)
+		if err != nil {
+			return nil, err
+		}
+		if r.Size > uint64(limit) {
+			return nil, fmt.Errorf("it has %d bytes, at most %d are taken", r.Size, limit)
+		}
+		if len(r.Items) != 1 {
+			return nil, fmt.Errorf("reply has %d items, want 1", len(r.Items))
+		}
+		part, err := unpack(r.Items[0], nil, blobBytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+		if uint64(len(all)) == r.Size {
+			return all, nil
+		}
+		if len(part) == 0 || uint64(len(all)) > r.Size {
+			return nil, errors.New("reply does not go on where the one before ended")
+		}
+	}
+}
+
+// cost is the payload of a request and its reply, in bytes.
+type cost struct{ sent, received int }
+
+// ask sends one request and reads its reply.
+func ask(ctx context.Context, conn *nats.Conn, subject string, q request) (r reply, c cost, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errStalled)
+	defer cancel()
+	data := requestFormat.Encode(q)
+	c.sent = len(data)
+	m, err := conn.RequestWithContext(ctx, subject, data)
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+			err = cause
+		}
+		return r, c, err
+	}
+	c.received = len(m.Data)
+	if r, err = decodeReply(m.Data); err == nil && r.Error != "" {
+		err = fmt.Errorf("donor says: %q", r.Error)
+	}
+	return r, c, err
+}
+
+var errStalled = fmt.Errorf("no reply in %v", requestTimeout)
+
+// awaitConn waits while the connection to the server is away: that is not the
+// donors' fault.
+func awaitConn(ctx context.Context, conn *nats.Conn) error {
+	for !conn.IsConnected() {
+		if conn.IsClosed() {
+			return nats.ErrConnectionClosed
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}
