@@ -9,16 +9,23 @@ LINT  = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 RACE = ./client/... ./host/engine/... ./host/local/... ./host/node/... ./ordering/... \
        ./snapshot/paging/... ./snapshot/store/... ./snapshot/transfer/... ./tests/e2e/...
 
-.PHONY: check test race lint fmt bench fuzz demo
+.PHONY: check test race guests-check lint fmt bench fuzz demo
 
 # The linter comes last, so that what it has to say hides no test.
-check: test race lint
+check: test race guests-check lint
 
 test:
 	$(GO) test -timeout 30m ./...
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(RACE)
+
+# Builds the guests of all languages again and compares; the tests with the tag
+# toolchains build what is not committed. Skips languages without a compiler, unless
+# LOCKSTEP_TOOLCHAINS=all.
+guests-check:
+	./guests/check.sh
+	$(GO) test -tags toolchains -timeout 30m ./tests/languages
 
 # go vet is one of its linters.
 lint:

@@ -24,7 +24,7 @@
 //
 // Modules compiled for WASI preview 1 run unmodified: see WASI.
 //
-// docs/guest-contract.md is the same at more length, for who writes guests.
+// guests/README.md leads to what guests are written with.
 package wasmabi
 
 // Version of the contract. It is part of the import module's name.

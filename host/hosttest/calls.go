@@ -34,6 +34,9 @@ func (m *Machine) ApplyAs(caller host.ClientID, inputs ...[]byte) []Result {
 	return results
 }
 
+// Speak makes Apply and Query speak for another client.
+func (m *Machine) Speak(caller host.ClientID) { m.opts.Caller = caller }
+
 // Query asks the guest, which cannot change its state by it.
 func (m *Machine) Query(input []byte) Result {
 	return Result{Receipt: m.machine.Query(input, m.opts.Caller)}
