@@ -24,7 +24,7 @@
 //
 // Modules compiled for WASI preview 1 run unmodified: see WASI.
 //
-// guests/README.md leads to what guests are written with.
+// docs/guest-contract.md is the same at more length.
 package wasmabi
 
 // Version of the contract. It is part of the import module's name.
