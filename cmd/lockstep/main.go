@@ -72,7 +72,7 @@ func groups(root *cobra.Command, r *remote) {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand(), testCommand(r)}},
+		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand(), testCommand(r), devCommand()}},
 		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), demoCommand(r)}},
 		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), logCommand(r), contextCommand(r)}},
 	} {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"lockstep/host/admin"
+	"lockstep/host/node"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 	"lockstep/wasmabi/instrument"
@@ -20,15 +22,24 @@ const (
 	stateWait   = time.Second
 )
 
-// serveAdmin answers what nodes are asked as nodes. Each subject has one
+// Desk answers what a node is asked as a node.
+type Desk struct {
+	Node   *node.Node
+	Conn   *nats.Conn
+	Self   admin.Node // what is always the same of its answers: Version, Server, Engine
+	Logger *slog.Logger
+}
+
+// Serve answers until the connection is closed. Each subject has one
 // goroutine, so that requests to host are done one after the other.
-func (d *daemon) serveAdmin() error {
-	_, err := d.conn.Subscribe(admin.ListSubject, func(m *nats.Msg) { d.answerList(m) })
+func (d *Desk) Serve() error {
+	d.Self.Name, d.Self.Profile, d.Self.Started = d.Node.Name(), instrument.Profile, time.Now().UnixNano()
+	_, err := d.Conn.Subscribe(admin.ListSubject, func(m *nats.Msg) { d.answerList(m) })
 	if err == nil {
-		_, err = d.conn.Subscribe(admin.HostSubject(d.config.replica()), func(m *nats.Msg) { d.answerHost(m) })
+		_, err = d.Conn.Subscribe(admin.HostSubject(d.Node.Name()), func(m *nats.Msg) { d.answerHost(m) })
 	}
 	if err == nil {
-		err = d.conn.Flush()
+		err = d.Conn.Flush()
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe to requests of operators: %w", err)
@@ -36,20 +47,15 @@ func (d *daemon) serveAdmin() error {
 	return nil
 }
 
-func (d *daemon) answerList(m *nats.Msg) {
+func (d *Desk) answerList(m *nats.Msg) {
 	var q admin.ListRequest
 	if err := admin.ListFormat.Decode(m.Data, &q); err != nil {
-		d.logger.Debug("drop request", "subject", m.Subject, "err", err)
+		d.Logger.Debug("drop request", "subject", m.Subject, "err", err)
 		return
 	}
-	n := admin.Node{
-		Name: d.config.replica(), Version: d.opts.Version, Profile: instrument.Profile, Started: d.started.UnixNano(),
-		Engine: d.config.Engine, Machines: d.node.Machines(),
-	}
-	if d.server != nil {
-		n.Server = d.server.ClientURL()
-	}
-	if r := d.node.Replica(q.Machine); r != nil {
+	n := d.Self
+	n.Machines = d.Node.Machines()
+	if r := d.Node.Replica(q.Machine); r != nil {
 		am := admin.Machine{Info: r.Info()}
 		ctx, cancel := context.WithTimeout(context.Background(), stateWait)
 		state, err := r.LogState(ctx)
@@ -64,8 +70,8 @@ func (d *daemon) answerList(m *nats.Msg) {
 	_ = m.Respond(admin.NodeFormat.Encode(n)) // whoever misses it asks again
 }
 
-func (d *daemon) answerHost(m *nats.Msg) {
-	answer := admin.HostResponse{Node: d.config.replica()}
+func (d *Desk) answerHost(m *nats.Msg) {
+	answer := admin.HostResponse{Node: d.Node.Name()}
 	var q admin.HostRequest
 	err := admin.HostFormat.Decode(m.Data, &q)
 	if err == nil {
@@ -79,13 +85,13 @@ func (d *daemon) answerHost(m *nats.Msg) {
 
 // host makes a machine's log if there is none and that is wanted, and starts a
 // replica of it here.
-func (d *daemon) host(q admin.HostRequest) error {
+func (d *Desk) host(q admin.HostRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), hostTimeout)
 	defer cancel()
-	if d.node.Replica(q.Machine) != nil {
+	if d.Node.Replica(q.Machine) != nil {
 		return nil
 	}
-	_, err := d.node.Host(ctx, q.Machine)
+	_, err := d.Node.Host(ctx, q.Machine)
 	if err == nil || !q.Create || !errors.Is(err, ordering.ErrNotFound) {
 		return err
 	}
@@ -94,10 +100,10 @@ func (d *daemon) host(q admin.HostRequest) error {
 		return fmt.Errorf("log of %d bytes, want at most %d", q.MaxBytes, uint64(most))
 	}
 	log := jetstream.Config{Ref: jetstream.Ref{Machine: q.Machine, Epoch: 1}, Replicas: int(min(q.Replicas, 99)), MaxBytes: int64(q.MaxBytes)}
-	if _, err := jetstream.Create(ctx, d.conn, log); err != nil {
+	if _, err := jetstream.Create(ctx, d.Conn, log); err != nil {
 		return err
 	}
-	d.logger.Info("made the log", "machine", string(q.Machine), "servers", q.Replicas)
-	_, err = d.node.Host(ctx, q.Machine)
+	d.Logger.Info("made the log", "machine", string(q.Machine), "servers", q.Replicas)
+	_, err = d.Node.Host(ctx, q.Machine)
 	return err
 }

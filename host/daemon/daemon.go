@@ -26,6 +26,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"lockstep/host/admin"
 	"lockstep/host/engine"
 	"lockstep/host/node"
 	"lockstep/ordering/jetstream"
@@ -50,10 +51,9 @@ type Addresses struct {
 
 // daemon is a node that runs.
 type daemon struct {
-	config  Config
-	opts    Options
-	logger  *slog.Logger
-	started time.Time
+	config Config
+	opts   Options
+	logger *slog.Logger
 
 	engine *engine.Engine
 	server *embedded.Server // nil with NATS outside
@@ -72,7 +72,7 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &daemon{config: config, opts: opts, logger: opts.Logger, started: time.Now()}
+	d := &daemon{config: config, opts: opts, logger: opts.Logger}
 	unlock, err := lock(config.Data)
 	if err != nil {
 		return err
@@ -131,7 +131,11 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	if err := d.serveAdmin(); err != nil {
+	desk := &Desk{Node: d.node, Conn: d.conn, Self: admin.Node{Version: d.opts.Version, Engine: d.config.Engine}, Logger: d.logger}
+	if d.server != nil {
+		desk.Self.Server = d.server.ClientURL()
+	}
+	if err := desk.Serve(); err != nil {
 		return err
 	}
 	d.ready.Store(true)

@@ -46,6 +46,17 @@ func Read(arg, form string, stdin io.Reader) ([]byte, error) {
 	return Parse(text, form)
 }
 
+// Word returns the bytes that a word of a script or at a prompt means: itself,
+// or after hex: or json: those that follow.
+func Word(word string) ([]byte, error) {
+	for _, form := range []string{"hex", "json"} {
+		if rest, ok := strings.CutPrefix(word, form+":"); ok {
+			return Parse([]byte(rest), form)
+		}
+	}
+	return []byte(word), nil
+}
+
 // limited reads no more than an input in its longest form may have.
 func limited(r io.Reader) ([]byte, error) {
 	const most = 8 * wasmabi.MaxInput

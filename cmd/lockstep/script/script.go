@@ -271,19 +271,14 @@ func (r *run) bytes(words []string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: quote what has spaces", err)
 	}
-	switch {
-	case strings.HasPrefix(word, "hex:"):
-		return payload.Parse([]byte(word[4:]), "hex")
-	case strings.HasPrefix(word, "json:"):
-		return payload.Parse([]byte(word[5:]), "json")
-	case strings.HasPrefix(word, "@"):
-		data, ok := r.files[word[1:]]
+	if name, ok := strings.CutPrefix(word, "@"); ok {
+		data, ok := r.files[name]
 		if !ok {
-			return nil, fmt.Errorf("the archive has no file %q", word[1:])
+			return nil, fmt.Errorf("the archive has no file %q", name)
 		}
 		return data, nil
 	}
-	return []byte(word), nil
+	return payload.Word(word)
 }
 
 // split cuts a line into words; a word may be quoted as a string in Go, with "

@@ -63,7 +63,7 @@ func Register(fs *pflag.FlagSet, flags any) {
 // empty, then from the environment, then from those flags in fs that were given.
 func Load(config any, path string, lookup func(string) (string, bool), fs *pflag.FlagSet) error {
 	if path != "" {
-		if err := file(config, path); err != nil {
+		if err := File(config, path); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,9 @@ func Load(config any, path string, lookup func(string) (string, bool), fs *pflag
 	return nil
 }
 
-func file(config any, path string) error {
+// File fills config from a file. A key that config does not have is an error that
+// names the line and the key that was probably meant.
+func File(config any, path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
@@ -127,7 +129,7 @@ func unknownKey(config any, path string, unknown *toml.StrictMissingError) error
 	e := unknown.Errors[0]
 	row, _ := e.Position()
 	key := strings.Join(e.Key(), ".")
-	hint := "'lockstep config print' lists them all"
+	hint := "there are " + strings.Join(keys, ", ")
 	if near := Nearest(key, keys); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
 	}
