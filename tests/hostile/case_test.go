@@ -124,6 +124,22 @@ func floods() []guest {
 		ends(wasmabi.OutputTooLarge, 131_703, of("output_write", 0)).named("output flood"),
 		accepted(131_667, strings.Repeat("\x00", wasmabi.MaxOutput), of("output_write", 8)).named("output of the largest size"),
 		starves(of("random", 0)).named("random flood"),
+		ends(wasmabi.TooManyEvents, 51_399, func() []byte {
+			m := newModule()
+			f := m.host("emit")
+			return m.apply(forever(con(0), con(8), call(f)))
+		}).named("event flood"),
+		ends(wasmabi.TooManyEvents, 8_587, func() []byte {
+			m := newModule()
+			f := m.host("emit")
+			return m.apply(times(2, cat(con(0), con(wasmabi.MaxEventBytes/2+1), call(f))))
+		}).named("event too long"),
+		ends(wasmabi.TooManyTimers, 3_309_771, func() []byte {
+			m := newModule()
+			f := m.host("set_timer")
+			m.exportTimer()
+			return m.apply(forever(get(0), con(1), add, tee(0), []byte{0xad, 0x42, 1}, call(f))) // i64.extend_i32_u; i64.const 1
+		}).named("timer flood"),
 		ends(wasmabi.HostArgument, 70, func() []byte {
 			m := newModule()
 			f := m.host("output_write")

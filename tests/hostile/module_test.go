@@ -118,6 +118,10 @@ func (m *module) apply(code ...[]byte) []byte {
 	return m.bytes()
 }
 
+func (m *module) exportTimer() {
+	m.export(wasmabi.ExportTimer, 0, m.fn(m.typ(nil, []byte{i32}), 0, i32, con(0)))
+}
+
 func (m *module) bytes() []byte {
 	b := []byte("\x00asm\x01\x00\x00\x00")
 	section := func(id byte, data []byte) { b = cat(b, []byte{id}, sized(data)) }

@@ -91,7 +91,11 @@ func shapes() []guest {
 		accepted(1, "", nested(8_191)).named("8,191 blocks and the function"),
 		refused("over a limit: nested blocks", nested(8_192)).named("8,192 blocks and the function"),
 		refused("over a limit: nested blocks", nested(10_000)).named("10,000 blocks"),
-		refused("over a limit: values of locals that meet", meeting(1000, 290)).named("1,000 locals through 290 loops"),
+		refused("over a limit: values of locals that meet", meeting(240, 430)).named("240 locals through 430 loops"),
+		refused("over a limit: loops in loops", meeting(1, 500)).named("500 loops in each other"),
+		refused("over a limit: values that live across branches", crossing(2000, 400)).named("2,000 locals across 400 branches"),
+		refused("over a limit: values that live across branches", code(times(5000, memorySize), times(401, block()), times(4999, add), drop)).named("5,000 operands across 401 blocks"),
+		refused("over a limit: values that live across branches", crossingTable(100)).named("100 locals across a table of 20,000 branches"),
 		accepted(20_001, "", code(times(10_000, memorySize), times(9_999, add), drop)).named("10,000 operands"),
 	}, imports()...)
 }
@@ -135,7 +139,7 @@ func imports() []guest {
 			m.importFunc(wasmabi.Func{Module: wasmabi.Module, Name: "input_size", Results: "I"})
 			return m.apply()
 		}).named("import of another type"),
-		accepted(4358, "\x00\x00\x00\x00\x00\x00\x00\x00", everything).named("every host function"),
+		accepted(4754, "\x00\x00\x00\x00\x00\x00\x00\x00", everything).named("every host function"),
 	}
 }
 
@@ -154,7 +158,25 @@ func everything() []byte {
 		}
 		b = cat(b, call(index), times(len(f.Results), drop))
 	}
+	m.exportTimer()
 	return m.apply(b)
+}
+
+// crossing has values wait in locals while code branches, so that a compiler notes
+// for each stretch between branches that they do.
+func crossing(locals, branches int) func() []byte {
+	return func() []byte {
+		m := newModule()
+		step := cat(memorySize, []byte{0x04, 0x40}, con(0), con(1), store, []byte{0x0b}) // if
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, live(locals, times(branches, step)))))
+	}
+}
+
+func crossingTable(locals int) func() []byte {
+	return func() []byte {
+		m := newModule()
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, live(locals, block(con(0), brTable(20_000))))))
+	}
 }
 
 // meeting sets each local in the innermost of many loops, so that a compiler has

@@ -29,6 +29,7 @@ func (f *function) analyse() {
 		r.fail(Malformed, "code after the end of a function")
 	}
 	f.canonical = f.floats.solve()
+	w.branches(3 * len(f.canonical)) // of ifs that are added
 	f.floats, f.scratch = floats{}, nil
 }
 
@@ -67,4 +68,5 @@ func (f *function) beginLoop(b *frame) {
 	b.loop = len(f.loops) - 1
 	b.stretch = len(f.stretches) - 1
 	b.loops++
+	f.module.looped.take(f.body.code, b.loops)
 }

@@ -57,10 +57,10 @@ func (f *function) explain() Function {
 
 // limits compares the module with each limit; of functions it is the largest.
 func (m *module) limits(funcs []*function) []Limit {
-	var locals, size, nesting, labels int
+	var locals, size, nesting, labels, live int
 	for _, f := range funcs {
 		locals, size, nesting = max(locals, int(f.firstLocal)), max(size, len(f.body.code.data)), max(nesting, f.nesting)
-		labels = max(labels, f.labels)
+		labels, live = max(labels, f.labels), max(live, f.live)
 	}
 	table, elements := 0, 0
 	for _, n := range m.tableMin {
@@ -76,6 +76,7 @@ func (m *module) limits(funcs []*function) []Limit {
 		{"elements of a segment", elements, maxElements}, {"entries of a table", table, maxTable},
 		{"bytes of a function", size, maxBody}, {"locals of a function", locals, maxLocals}, {"locals of all functions", m.locals, maxAllLocals},
 		{"nested blocks", nesting, maxNesting}, {"labels of a br_table", labels, maxBrTable},
+		{m.live.what, m.live.used, m.live.max}, {m.live.what + " of a function", live, maxLiveOfFunc}, {m.looped.what, m.looped.used, m.looped.max},
 		{"values that meet at the ends of blocks", m.met, m.maxMet}, {"operands of blocks and calls", m.spent, maxWork},
 	}
 }

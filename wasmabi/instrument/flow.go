@@ -100,12 +100,26 @@ func (w *flow) unreachable() {
 
 func (w *flow) begin(op byte, t funcType) {
 	w.popAll(t.params)
+	w.branches(blocksOf[op])
 	b := frame{op: op, params: t.params, results: t.results, height: len(w.stack), loop: -1, opened: int32(w.f.count) + 1}
 	if len(w.frames) > 0 {
 		b.stretch, b.loop, b.loops = w.top().stretch, w.top().loop, w.top().loops
 	}
 	w.frames = append(w.frames, b)
 	w.pushAll(t.params, fromAnywhere)
+}
+
+// blocksOf tells how many stretches without branches a compiler makes of a block, with
+// those that the rewriting adds.
+var blocksOf = [5]int{0x02: 1, 0x03: 5, 0x04: 3}
+
+// branches counts what lives across so many beginnings of stretches.
+func (w *flow) branches(n int) {
+	live := n * (len(w.locals) + len(w.stack))
+	w.f.module.live.take(w.r, live)
+	if w.f.live += live; w.f.live > maxLiveOfFunc {
+		w.r.fail(TooMany, w.f.module.live.what+" of a function")
+	}
 }
 
 func (w *flow) end() {
@@ -211,9 +225,11 @@ func (w *flow) branch(in instr) {
 		w.unreachable()
 	case 0x0d:
 		w.condition()
+		w.branches(1)
 		w.peekAll(w.label(in.imm))
 	case 0x0e:
 		w.pop(typeI32)
+		w.branches(in.count + 1)
 		arity := len(w.label(in.imm)) // the default's
 		for r := in.labels(w.r); r.left > 0; {
 			types := w.label(r.next())

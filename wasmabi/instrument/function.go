@@ -51,6 +51,7 @@ type function struct {
 	slots     slots
 	drops     []uint32 // data segments
 	ranges    int      // operations that pay by length
+	live      int      // values across branches
 	nesting   int      // blocks, at most
 	labels    int      // of the largest br_table
 	weighs

@@ -27,6 +27,16 @@ const (
 	// Programs of 0.5 to 31 MB have one for 8 to 30 bytes.
 	minMeetings      = 100_000 // that any module may have
 	bytesPerMeetings = 4
+
+	// A compiler keeps for each stretch of code without branches which values live in it, 60 bytes and 1 µs for
+	// each, so that their product is bounded: of locals and operands with the stretches that a
+	// function has. Programs of 0.5 to 14 MB have 0.3 to 1.2 for a byte, and up to 131,000 in a function.
+	minLive       = 1_000_000 // that any module may have
+	livePerByte   = 4
+	maxLiveOfFunc = 2_000_000
+	// A loop costs by how many are around it. Programs have one such for 200 bytes and more, and up to 145 in a function.
+	minLooped      = 100_000
+	bytesPerLooped = 8
 )
 
 // MaxDepth bounds nested calls: the sum of the weights of the functions on the

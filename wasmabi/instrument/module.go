@@ -56,6 +56,7 @@ type module struct {
 	dropped      map[uint32]uint32 // the global that tells whether code dropped a data segment
 	added        []added
 	met, maxMet  int // values that meet, see limits.go
+	live, looped quota
 	spent        int // operands that types of many values moved, see work
 }
 
@@ -109,7 +110,12 @@ func decode(wasm []byte) *module {
 		r.fail(NotWasm, fmt.Sprintf("version %x is not that of a core module; components are not guests", wasm[4:8]))
 	}
 	r.at = 8
-	m := &module{maxMet: minMeetings + len(wasm)/bytesPerMeetings, start: -1, passive: make(map[uint32]bool)}
+	m := &module{
+		maxMet: minMeetings + len(wasm)/bytesPerMeetings,
+		live:   quota{what: "values that live across branches", max: minLive + livePerByte*len(wasm)},
+		looped: quota{what: "loops in loops", max: minLooped + len(wasm)/bytesPerLooped},
+		start:  -1, passive: make(map[uint32]bool),
+	}
 	last := 0
 	for r.more() {
 		offset := r.at
@@ -502,5 +508,17 @@ func (m *module) typeOf(f int) (funcType, bool) {
 func (m *module) work(r *reader, operands int) {
 	if m.spent += operands; m.spent > maxWork {
 		r.fail(TooMany, "operands of blocks and calls")
+	}
+}
+
+// quota is what functions may use of something in all.
+type quota struct {
+	what      string
+	used, max int
+}
+
+func (q *quota) take(r *reader, n int) {
+	if q.used += n; q.used > q.max {
+		r.fail(TooMany, q.what)
 	}
 }
