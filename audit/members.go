@@ -19,6 +19,7 @@ type Member struct {
 type Members struct {
 	_    struct{} `cbor:",toarray"`
 	Seq  ordering.Seq
+	Mode Mode // how votes count
 	List []Member
 }
 
@@ -55,3 +56,11 @@ func (m Members) Voters() int {
 // Majority is the number of voters that must agree: more than half. It is at
 // least 1, so that an empty membership decides nothing.
 func (m Members) Majority() int { return m.Voters()/2 + 1 }
+
+// Quorum is the number of voters whose equal votes make an output accepted.
+func (m Members) Quorum() int {
+	if m.Mode == Crash {
+		return 1
+	}
+	return m.Majority()
+}

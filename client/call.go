@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"lockstep/host"
 	"lockstep/ordering"
@@ -13,45 +14,116 @@ type Output struct {
 	Seq   ordering.Seq // of the entry whose outputs were accepted
 	Bytes []byte
 	Gas   uint64
+
+	number uint64
+	proof  *proof
 }
 
-// call is one input on its way.
-type call struct {
+// Pending is an input on its way. It goes on when nobody waits for it, until
+// Cancel or Close.
+type Pending struct {
+	c       *Client
 	number  uint64
 	payload []byte        // of an input
 	control *host.Control // of a control input; then payload is empty
-	done    chan result   // buffered: one result
-	ordered bool          // acknowledged by the log
+	flight  *flight       // nil while it is not sent
+	done    chan struct{} // closed with the result
+
+	sent    bool // published at least once
+	ordered bool // acknowledged by the log
 	seq     ordering.Seq
+	out     Output
+	err     error
 }
 
-type result struct {
-	out Output
-	err error
-}
+// ErrBusy is returned where too many calls wait already; nothing was sent.
+var ErrBusy = errors.New("too many calls wait to be sent")
+
+// maxQueue bounds the calls that wait to be sent.
+const maxQueue = 1 << 16
 
 // Call sends an input and waits until a majority of voters has answered alike.
-// Errors: host.ErrInputTooLarge before anything is sent; *RejectedError,
-// *TrapError, ErrOutOfGas and *RefusedError, which a majority of voters
-// stated; *FailError when ctx ends before that.
+// Errors: host.ErrInputTooLarge and ErrBusy before anything is sent;
+// *RejectedError, *TrapError, ErrOutOfGas and *RefusedError, which a majority of
+// voters stated; *FailError when ctx ends before that.
 func (c *Client) Call(ctx context.Context, input []byte) (Output, error) {
-	if len(input) > wasmabi.MaxInput {
-		return Output{}, host.ErrInputTooLarge
-	}
 	if err := c.deployed(ctx); err != nil {
 		return Output{}, err
 	}
-	return c.do(ctx, &call{payload: input})
+	p, err := c.CallAsync(input)
+	if err != nil {
+		return Output{}, err
+	}
+	return p.settle(ctx)
+}
+
+// CallAsync sends an input and returns at once. It does not look whether the
+// machine is deployed. The input is not to be changed before the call is done.
+func (c *Client) CallAsync(input []byte) (*Pending, error) {
+	if len(input) > wasmabi.MaxInput {
+		return nil, host.ErrInputTooLarge
+	}
+	return c.enqueue(&Pending{payload: input})
+}
+
+// Done is closed when the call has a result.
+func (p *Pending) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the result, which is as Call's. Where ctx ends first, it says
+// what is known in a *FailError, and the call goes on.
+func (p *Pending) Wait(ctx context.Context) (Output, error) {
+	select {
+	case <-p.done:
+		return p.out, p.err
+	default:
+	}
+	select {
+	case <-p.done:
+		return p.out, p.err
+	case <-ctx.Done():
+		p.c.mu.Lock()
+		defer p.c.mu.Unlock()
+		return Output{}, p.fail(ctx.Err())
+	}
+}
+
+// Cancel gives the call up. It may be applied all the same.
+func (p *Pending) Cancel() {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.c.finish(p, Output{}, p.fail(context.Canceled))
+}
+
+// settle waits like Wait, and gives the call up when ctx ends.
+func (p *Pending) settle(ctx context.Context) (Output, error) {
+	select {
+	case <-p.done:
+		return p.out, p.err
+	case <-ctx.Done():
+	}
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.c.finish(p, Output{}, p.fail(ctx.Err()))
+	return p.out, p.err // an answer may have come just now, and wins
+}
+
+// fail says what is known. The caller holds mu.
+func (p *Pending) fail(err error) *FailError {
+	f := &FailError{Fate: Unsent, Err: err}
+	if p.sent {
+		f.Fate = MaybeOrdered
+	}
+	if p.ordered {
+		f.Fate, f.Seq = Ordered, p.seq
+	}
+	return f
 }
 
 // deployed returns a *RefusedError if every replica that answers says that the
 // machine has no guest: there are no voters then, and nobody would answer a
 // call. It asks only as long as no membership is known.
 func (c *Client) deployed(ctx context.Context) error {
-	c.mu.Lock()
-	known := c.filter.latest > 0
-	c.mu.Unlock()
-	if known {
+	if c.known.Load() {
 		return nil
 	}
 	infos, err := c.Infos(ctx)
@@ -73,87 +145,49 @@ func (c *Client) control(ctx context.Context, kind host.ControlKind, body []byte
 			return Output{}, err
 		}
 	}
-	return c.do(ctx, &call{control: &host.Control{Kind: kind, Body: body}})
+	p, err := c.enqueue(&Pending{control: &host.Control{Kind: kind, Body: body}})
+	if err != nil {
+		return Output{}, err
+	}
+	return p.settle(ctx)
 }
 
-func (c *Client) do(ctx context.Context, w *call) (Output, error) {
-	w.done = make(chan result, 1)
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return Output{}, ErrClosed
-	}
-	w.number = c.next
-	c.next++
-	c.calls[w.number] = w
-	c.queue = append(c.queue, w)
-	c.mu.Unlock()
-	c.poke()
-	select {
-	case r := <-w.done:
-		return r.out, r.err
-	case <-ctx.Done():
-	}
+// enqueue gives a call its number and has it sent.
+func (c *Client) enqueue(p *Pending) (*Pending, error) {
+	p.c, p.done = c, make(chan struct{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.finish(w, result{err: &FailError{Ordered: w.ordered, Seq: w.seq, Err: ctx.Err()}})
-	r := <-w.done // an answer may have come just now, and wins
-	return r.out, r.err
+	switch {
+	case c.closed:
+		return nil, ErrClosed
+	case len(c.queue) >= maxQueue:
+		return nil, ErrBusy
+	}
+	p.number = c.next
+	c.next++
+	c.calls[p.number] = p
+	c.queue = append(c.queue, p)
+	c.poke()
+	return p, nil
 }
 
 // finish gives a call its result, once. The caller holds mu.
-func (c *Client) finish(w *call, r result) {
-	if c.calls[w.number] != w {
+func (c *Client) finish(p *Pending, out Output, err error) {
+	if c.calls[p.number] != p {
 		return
 	}
-	delete(c.calls, w.number)
-	w.done <- r
-}
-
-// receive takes one replica's answer from the wire.
-func (c *Client) receive(data []byte) {
-	answer, receipts, err := host.DecodeAnswer(data)
-	if err != nil || answer.Vote.Machine != c.opts.Machine {
-		c.opts.Logger.Warn("drop answer", "err", err)
-		return
+	delete(c.calls, p.number)
+	for c.floor < c.next && c.calls[c.floor] == nil {
+		c.floor++
 	}
-	c.mu.Lock()
-	v := c.filter.add(answer, receipts)
-	c.settle(v)
-	learn := v.unknown > c.filter.latest
-	c.mu.Unlock()
-	if learn {
-		c.learnOnce()
-	}
-}
-
-// learnOnce asks for the membership in a goroutine, unless one does already.
-func (c *Client) learnOnce() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.learning && !c.closed {
-		c.learning = true
-		go c.learnMembers()
-	}
-}
-
-// settle carries out a verdict. The caller holds mu.
-func (c *Client) settle(v verdict) {
-	for _, r := range v.accepted {
-		w := c.calls[r.Number]
-		if w == nil {
-			continue
+	p.out, p.err = out, err
+	close(p.done)
+	if f := p.flight; f != nil {
+		f.open--
+		c.open--
+		if f.open == 0 {
+			delete(c.flights, f)
+			c.poke()
 		}
-		err := outcome(r)
-		c.finish(w, result{Output{Seq: v.seq, Bytes: r.Output, Gas: r.Gas}, err})
-	}
-	if v.accepted != nil {
-		c.land()
-	}
-	// A position that no majority will agree on gives no answer. The retry
-	// orders the input again, at a position of its own; what was applied is
-	// answered from the session's window there.
-	if v.failed {
-		c.opts.Logger.Warn("voters disagree", "seq", v.seq)
 	}
 }

@@ -14,16 +14,18 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
@@ -41,6 +43,17 @@ type Options struct {
 	// Window is the number of entries that may be under way at once; 0 is
 	// DefaultWindow. More means smaller entries.
 	Window int
+	// Members, if given, is a membership that is trusted to begin with. Without,
+	// the client believes what a majority of the replicas that a membership names
+	// says of it, which is safe against faults and not against liars.
+	Members *audit.Members
+	// Session is what Client.Session of a client before has exported, to go on as
+	// that client: a call that was open is made once, in whichever life.
+	Session []byte
+	// Save, if given, is called with the session before an entry is sent, and not
+	// concurrently: what has it survives a crash of the client's process. An error
+	// ends the calls that were to be sent.
+	Save   func(session []byte) error
 	Logger *slog.Logger // nil: none
 }
 
@@ -68,12 +81,21 @@ type Client struct {
 	done sync.WaitGroup
 	wake chan struct{}
 
+	key     ed25519.PrivateKey // of the session
+	resumed []*Pending
+	known   atomic.Bool // a membership is
+
+	judge  sync.Mutex // guards filter; taken without mu
+	filter *filter
+
 	mu         sync.Mutex
-	filter     *filter
-	calls      map[uint64]*call
-	queue      []*call // not sent yet, ascending by number
+	members    audit.Members // the newest that is trusted
+	calls      map[uint64]*Pending
+	queue      []*Pending // not sent yet, ascending by number
 	flights    map[*flight]struct{}
-	next       uint64
+	open       int    // calls of flights, without a result
+	next       uint64 // number of the next call
+	floor      uint64 // lowest number of an open call, or next
 	learning   bool
 	reads      [modes]reads
 	responders responders
@@ -93,20 +115,21 @@ func Connect(ctx context.Context, opts Options) (*Client, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		opts: opts, conn: opts.Conn, wake: make(chan struct{}, 1), filter: newFilter(),
-		calls: make(map[uint64]*call), flights: make(map[*flight]struct{}), next: 1,
+		opts: opts, conn: opts.Conn, wake: make(chan struct{}, 1),
+		calls: make(map[uint64]*Pending), flights: make(map[*flight]struct{}),
 	}
 	c.run, c.stop = context.WithCancel(context.Background())
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		c.stop()
 		return nil, errors.Join(err, c.disconnect())
 	}
 	c.done.Add(1)
 	go c.send(c.run)
+	c.poke() // for what was resumed
 	return c, nil
 }
 
-func (c *Client) open(ctx context.Context) error {
+func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if c.conn == nil {
@@ -123,18 +146,22 @@ func (c *Client) open(ctx context.Context) error {
 	if err := c.conn.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
-	if _, err := rand.Read(c.session.Client[:]); err != nil {
-		return fmt.Errorf("draw session id: %w", err)
+	if err := c.openSession(); err != nil {
+		return err
 	}
+	c.filter = newFilter(c.session.Client)
 	c.responders.turn = int(c.session.Client[0]) // clients begin with different ones
+	if c.opts.Members != nil {
+		c.trust(*c.opts.Members)
+	}
 	infos, err := c.Infos(ctx)
 	if err != nil {
 		return err
 	}
-	if m, ok := c.filter.learn(infos); ok {
-		c.filter.trust(m)
+	c.learn(infos)
+	if c.opts.Session == nil {
+		c.session.Opened = reached(infos)
 	}
-	c.session.Opened = reached(infos)
 	if c.log, err = jetstream.NewAppender(c.conn, ref); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
@@ -160,8 +187,8 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.closed = true
-	for _, call := range c.calls {
-		c.finish(call, result{err: &FailError{Ordered: call.ordered, Seq: call.seq, Err: ErrClosed}})
+	for _, p := range c.calls {
+		c.finish(p, Output{}, p.fail(ErrClosed))
 	}
 	c.mu.Unlock()
 	c.stop()

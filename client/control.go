@@ -110,18 +110,13 @@ func (c *Client) Members(ctx context.Context) (audit.Members, error) {
 	if err != nil {
 		return audit.Members{}, err
 	}
+	c.learn(infos)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m, ok := c.filter.learn(infos); ok {
-		for _, v := range c.filter.trust(m) {
-			c.settle(v)
-		}
+	if len(c.members.List) == 0 {
+		return audit.Members{}, errors.New("no majority of voters states the membership: is the machine deployed?")
 	}
-	m, ok := c.filter.views[c.filter.latest]
-	if !ok {
-		return m, errors.New("no majority of voters states the membership: is the machine deployed?")
-	}
-	return m, nil
+	return c.members, nil
 }
 
 // prepare serves the module to the replicas until all voters hold it, or a

@@ -48,19 +48,32 @@ func (e *RefusedError) Error() string {
 }
 
 // FailError is the answer FAIL: no majority of voters stated one output in
-// time. The input may have been applied, or may be applied later; a caller
-// that needs to know asks the machine.
+// time. Unless Fate is Unsent, the input may have been applied, or may be
+// applied later; a caller that needs to know asks the machine.
 type FailError struct {
-	Ordered bool         // the log acknowledged the input at least once
-	Seq     ordering.Seq // where, if Ordered
-	Err     error        // the context's error, or what made an answer impossible
+	Fate Fate
+	Seq  ordering.Seq // where, if Ordered
+	Err  error        // the context's error, or what made an answer impossible
 }
 
+// Fate is what is known of an input that has no answer.
+type Fate uint8
+
+// The fates.
+const (
+	Unsent       Fate = iota // certainly not ordered. Also that of a query
+	MaybeOrdered             // sent, and not acknowledged by the log
+	Ordered                  // acknowledged by the log
+)
+
 func (e *FailError) Error() string {
-	if e.Ordered {
+	switch e.Fate {
+	case Ordered:
 		return fmt.Sprintf("FAIL: ordered at seq %d, but no majority of voters answered alike: %v", e.Seq, e.Err)
+	case MaybeOrdered:
+		return fmt.Sprintf("FAIL: sent, and not known to be ordered: %v", e.Err)
 	}
-	return fmt.Sprintf("FAIL: not known to be ordered: %v", e.Err)
+	return fmt.Sprintf("FAIL: not ordered: %v", e.Err)
 }
 
 func (e *FailError) Unwrap() error { return e.Err }

@@ -3,12 +3,14 @@ package client
 import (
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
 // filter is the output filter: it takes the answers of single replicas and
-// gives out what a majority of voters stated alike, once. It is pure.
+// gives out what enough voters stated alike, once. It is pure.
 type filter struct {
+	client host.ClientID
 	// views are the memberships that are trusted, by the entry that made them.
 	views map[ordering.Seq]audit.Members
 	// latest is the newest of them.
@@ -30,14 +32,16 @@ type statement struct {
 }
 
 type votes struct {
-	tally    audit.Tally[statement]
-	receipts map[audit.Digest]host.Receipts
-	held     []heldAnswer // waiting for their membership to be known
-	decided  bool
+	tally   audit.Tally[statement]
+	ballots map[audit.ReplicaID]audit.Vote
+	sent    map[audit.Digest]sentReceipts
+	held    []protocol.Answer // waiting for their membership to be known
+	agreed  *statement        // what enough voters state; their receipts may still be missing
+	done    bool
 }
 
-type heldAnswer struct {
-	answer   host.Answer
+type sentReceipts struct {
+	encoded  []byte
 	receipts host.Receipts
 }
 
@@ -48,51 +52,93 @@ const (
 	maxViews       = 64
 )
 
-func newFilter() *filter {
-	return &filter{views: make(map[ordering.Seq]audit.Members), entries: make(map[position]*votes)}
+func newFilter(client host.ClientID) *filter {
+	return &filter{client: client, views: make(map[ordering.Seq]audit.Members), entries: make(map[position]*votes)}
 }
 
 // verdict is what an answer led to.
 type verdict struct {
-	accepted host.Receipts // non-nil once, when a majority is reached
-	seq      ordering.Seq
-	failed   bool         // no majority can be reached any more
-	unknown  ordering.Seq // non-zero: the membership made at this entry must be learned
+	accepted host.Receipts // non-nil once, when enough voters agree and one has sent them
+	proof    *proof        // with accepted; nil where votes are not signed
+	at       position
+	failed   bool              // no majority can be reached any more
+	unknown  ordering.Seq      // non-zero: the membership made at this entry must be learned
+	missing  []audit.ReplicaID // non-nil once: these voters agree, and none has sent the receipts
+	against  []audit.ReplicaID // with missing: the voters that do not agree, or are silent
 }
 
 // add counts one replica's answer. Answers that are not a voter's, or not
-// signed by it, count for nothing.
-func (f *filter) add(a host.Answer, r host.Receipts) verdict {
+// signed by it, count for nothing. The receipts, if it has any, digest to what
+// the vote states.
+func (f *filter) add(a protocol.Answer, r host.Receipts) verdict {
 	p := position{a.Vote.Epoch, a.Vote.Seq}
 	v := f.entry(p)
-	if v.decided {
+	if v.done {
 		return verdict{}
+	}
+	if v.agreed != nil && a.Vote.Outputs == v.agreed.outputs && r != nil {
+		v.sent[a.Vote.Outputs] = sentReceipts{a.Receipts, r} // whoever sends them: they are the right ones
+		return f.accept(p, v)
 	}
 	members, known := f.views[a.Vote.Members]
 	if !known {
 		if len(v.held) < maxHeld {
-			v.held = append(v.held, heldAnswer{a, r})
+			v.held = append(v.held, a)
 		}
 		return verdict{unknown: a.Vote.Members}
 	}
 	key, voter := members.Voter(a.Vote.Replica)
-	if !voter || a.Vote.Verify(key) != nil {
+	if !voter || members.Mode != audit.Crash && a.Vote.Verify(key) != nil {
 		return verdict{}
 	}
-	v.receipts[a.Vote.Outputs] = r
+	if r != nil {
+		v.sent[a.Vote.Outputs] = sentReceipts{a.Receipts, r}
+	}
 	// A voter that states two things is a fault, and its first statement counts:
 	// nothing more is owed to it here. Evidence is the auditors' affair.
-	_ = v.tally.Add(a.Vote.Replica, statement{a.Vote.Chain, a.Vote.Members, a.Vote.Outputs})
-	if s, ok := v.tally.Decided(members.Majority()); ok {
-		v.decided = true
-		accepted := v.receipts[s.outputs]
-		v.receipts = nil
-		return verdict{accepted: accepted, seq: p.seq}
+	if v.tally.Add(a.Vote.Replica, statement{a.Vote.Chain, a.Vote.Members, a.Vote.Outputs}) != nil || v.agreed != nil {
+		return verdict{}
 	}
-	if !v.tally.Possible(members.Majority(), members.Voters()) {
-		return verdict{failed: true, seq: p.seq}
+	v.ballots[a.Vote.Replica] = a.Vote
+	if s, ok := v.tally.Decided(members.Quorum()); ok {
+		v.agreed = &s
+		return f.accept(p, v)
+	}
+	if !v.tally.Possible(members.Quorum(), members.Voters()) {
+		return verdict{failed: true, at: p}
 	}
 	return verdict{}
+}
+
+// accept gives out the receipts that are agreed on, or says who has them.
+func (f *filter) accept(p position, v *votes) verdict {
+	members := f.views[v.agreed.members]
+	supporters := v.tally.Supporters(*v.agreed)
+	sent, ok := v.sent[v.agreed.outputs]
+	if !ok {
+		missing := verdict{at: p, missing: supporters}
+		for i := range members.List {
+			if s, said := v.tally.Stated(members.List[i].ID); members.List[i].Voter && (!said || s != *v.agreed) {
+				missing.against = append(missing.against, members.List[i].ID)
+			}
+		}
+		return missing
+	}
+	out := verdict{accepted: sent.receipts, at: p}
+	if members.Mode != audit.Crash {
+		out.proof = &proof{client: f.client, receipts: sent.encoded}
+		for _, id := range supporters {
+			out.proof.votes = append(out.proof.votes, v.ballots[id])
+		}
+	}
+	v.done, v.sent, v.ballots = true, nil, nil
+	return out
+}
+
+// wants reports whether the receipts of an entry are agreed on and missing.
+func (f *filter) wants(p position) bool {
+	v := f.entries[p]
+	return v != nil && v.agreed != nil && !v.done
 }
 
 // entry finds or makes the tally of a position, forgetting the oldest ones.
@@ -104,7 +150,7 @@ func (f *filter) entry(p position) *votes {
 		delete(f.entries, f.order[0])
 		f.order = f.order[1:]
 	}
-	v := &votes{receipts: make(map[audit.Digest]host.Receipts)}
+	v := &votes{ballots: make(map[audit.ReplicaID]audit.Vote), sent: make(map[audit.Digest]sentReceipts)}
 	f.entries[p] = v
 	f.order = append(f.order, p)
 	return v
@@ -129,8 +175,12 @@ func (f *filter) trust(m audit.Members) []verdict {
 		v := f.entries[p]
 		held := v.held
 		v.held = nil
-		for _, h := range held {
-			if d := f.add(h.answer, h.receipts); d.accepted != nil || d.failed {
+		for _, a := range held {
+			var r host.Receipts
+			if len(a.Receipts) > 0 {
+				r, _ = host.DecodeReceipts(a.Receipts) // it did before it was held
+			}
+			if d := f.add(a, r); d.accepted != nil || d.failed || d.missing != nil {
 				verdicts = append(verdicts, d)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -27,16 +28,16 @@ func panel(seq ordering.Seq, n int) audit.Members {
 func replica(i int) audit.ReplicaID { return audit.ReplicaID(fmt.Sprintf("r%d", i)) }
 
 // answer is what replica i says that the entry at seq put out.
-func answer(i int, seq, members ordering.Seq, output string) (host.Answer, host.Receipts) {
+func answer(i int, seq, members ordering.Seq, output string) (protocol.Answer, host.Receipts) {
 	receipts := host.Receipts{{Number: 1, Output: []byte(output)}}
-	a := host.Answer{Receipts: host.ReceiptsFormat.Encode(receipts)}
-	a.Vote = audit.Vote{Machine: "kv", Replica: replica(i), Epoch: 1, Seq: seq, Members: members, Outputs: host.OutputsDigest(a.Receipts)}
+	a := protocol.Answer{Receipts: host.ReceiptsFormat.Encode(receipts)}
+	a.Vote = audit.Vote{Machine: "kv", Replica: replica(i), Epoch: 1, Seq: seq, Members: members, Outputs: protocol.OutputsDigest(host.ClientID{}, a.Receipts)}
 	a.Vote.Sign(key(i))
 	return a, receipts
 }
 
 func trusting(members ...audit.Members) *filter {
-	f := newFilter()
+	f := newFilter(host.ClientID{})
 	for _, m := range members {
 		f.trust(m)
 	}
@@ -76,13 +77,13 @@ func TestFilterCountsOnlyVoters(t *testing.T) {
 	members.List = append(members.List, audit.Member{ID: replica(3), Key: key(3).Public().(ed25519.PublicKey)})
 	f := trusting(members)
 	f.add(answer(0, 7, 1, "x"))
-	for name, change := range map[string]func(*host.Answer){
-		"an observer":          func(a *host.Answer) { *a, _ = answer(3, 7, 1, "x") },
-		"a stranger":           func(a *host.Answer) { *a, _ = answer(4, 7, 1, "x") },
-		"no signature":         func(a *host.Answer) { a.Vote.Signature = nil },
-		"another's signature":  func(a *host.Answer) { a.Vote.Replica = replica(2) },
-		"a vote on other seq":  func(a *host.Answer) { a.Vote.Seq = 8 },
-		"a vote on other time": func(a *host.Answer) { a.Vote.Epoch = 2 },
+	for name, change := range map[string]func(*protocol.Answer){
+		"an observer":          func(a *protocol.Answer) { *a, _ = answer(3, 7, 1, "x") },
+		"a stranger":           func(a *protocol.Answer) { *a, _ = answer(4, 7, 1, "x") },
+		"no signature":         func(a *protocol.Answer) { a.Vote.Signature = nil },
+		"another's signature":  func(a *protocol.Answer) { a.Vote.Replica = replica(2) },
+		"a vote on other seq":  func(a *protocol.Answer) { a.Vote.Seq = 8 },
+		"a vote on other time": func(a *protocol.Answer) { a.Vote.Epoch = 2 },
 	} {
 		a, r := answer(1, 7, 1, "x")
 		change(&a)

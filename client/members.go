@@ -88,14 +88,10 @@ func (c *Client) learnMembers() {
 	if err != nil {
 		c.opts.Logger.Debug("ask for membership", "err", err)
 	}
+	c.learn(infos)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.learning = false
-	if m, ok := c.filter.learn(infos); ok {
-		for _, v := range c.filter.trust(m) {
-			c.settle(v)
-		}
-	}
+	c.mu.Unlock()
 }
 
 // reached returns a seq that most of those who answered say the log had

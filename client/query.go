@@ -41,7 +41,13 @@ type read struct {
 	ctx   context.Context
 	input []byte
 	from  ordering.Seq
-	done  chan result // buffered: one result
+	done  chan answered // buffered: one
+}
+
+// answered is the result of a read.
+type answered struct {
+	out Output
+	err error
 }
 
 // reads are the queries of one mode.
@@ -67,7 +73,7 @@ func (c *Client) QueryFrom(ctx context.Context, input []byte, mode Mode, from or
 	if err := c.deployed(ctx); err != nil {
 		return Output{}, err
 	}
-	q := &read{ctx: ctx, input: input, from: from, done: make(chan result, 1)}
+	q := &read{ctx: ctx, input: input, from: from, done: make(chan answered, 1)}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()

@@ -37,6 +37,22 @@ func (r *responders) pick(members audit.Members, now time.Time) audit.ReplicaID 
 	return good[r.turn%len(good)]
 }
 
+// number is the next voter's place among the voters, as host.Session.Responder
+// has it.
+func (r *responders) number(members audit.Members, now time.Time) uint64 {
+	id := r.pick(members, now)
+	n := uint64(0)
+	for i := range members.List {
+		if members.List[i].ID == id {
+			break
+		}
+		if members.List[i].Voter {
+			n++
+		}
+	}
+	return n
+}
+
 // blame passes a voter over for a while.
 func (r *responders) blame(id audit.ReplicaID, now time.Time) {
 	if r.avoid == nil || len(r.avoid) > maxViews {

@@ -28,10 +28,10 @@ func (c *Client) round(mode Mode, batch []*read) {
 		if len(batch) == 0 || c.run.Err() != nil {
 			return
 		}
-		answered, receipts := t.ask(batch)
+		reading, receipts := t.ask(batch)
 		for i, r := range receipts {
 			if i < len(batch) {
-				batch[i].done <- result{Output{Seq: answered.Seq, Bytes: r.Output, Gas: r.Gas}, outcome(r)}
+				batch[i].done <- answered{Output{Seq: reading.Seq, Bytes: r.Output, Gas: r.Gas}, outcome(r)}
 			}
 		}
 		batch = batch[min(len(receipts), len(batch)):]
@@ -61,6 +61,7 @@ type attempt struct {
 	mode   Mode
 	from   ordering.Seq // learned: an answer from before it is too old
 	margin ordering.Seq // voted: how far ahead of the log replicas are to meet
+	marked ordering.Seq // of the entry that was put into the log for the reads, on a machine of mode crash
 	pause  bool         // the last try failed for a reason that takes time to pass
 }
 
@@ -78,13 +79,37 @@ func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
 		q.Queries = append(q.Queries, r.input)
 		q.From = max(q.From, r.from)
 	}
-	switch t.mode {
-	case Stale:
-		return t.stale(q, members)
-	case Voted:
+	if members.Mode == audit.Crash && t.mode != Stale {
+		if t.marked == 0 {
+			t.marked = t.c.marker()
+		}
+		if t.pause = t.marked == 0; t.pause {
+			return audit.Reading{}, nil
+		}
+		q.From = max(q.From, t.marked)
+	}
+	switch {
+	case t.mode == Voted:
 		return t.voted(q, members)
+	case t.mode == Stale, members.Mode == audit.Crash:
+		return t.stale(q, members)
 	}
 	return t.linearizable(q, members)
+}
+
+// marker puts an entry that asks nothing into the log and returns its seq, or 0.
+// On a machine of mode crash one replica's answer is enough for an input, so
+// that no majority knows of every input that was answered: but the log does,
+// whose word that mode takes.
+func (c *Client) marker() ordering.Seq {
+	ctx, cancel := context.WithTimeout(c.run, c.opts.Retry)
+	defer cancel()
+	seq, err := c.log.Append(ctx, host.Tick{}.Encode())
+	if err != nil {
+		c.opts.Logger.Debug("append marker", "err", err)
+		return 0
+	}
+	return seq
 }
 
 // stale takes one replica's word.
@@ -206,9 +231,9 @@ func (c *Client) poll(subject string, q protocol.Question, members audit.Members
 // none is, and the voter whose turn it is.
 func (c *Client) nextResponder(ctx context.Context) (audit.Members, audit.ReplicaID) {
 	c.mu.Lock()
-	members, known := c.filter.views[c.filter.latest]
+	members := c.members
 	c.mu.Unlock()
-	if !known {
+	if len(members.List) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, c.opts.Retry)
 		defer cancel()
 		var err error

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"time"
 
+	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
 )
 
 // flight is an entry under way: sent, and not answered in full.
 type flight struct {
-	calls []*call
+	calls []*Pending
+	open  int // of calls, without a result
 	sent  time.Time
 	data  []byte // the entry as it was sent, to send it again
 	sends int
@@ -20,6 +22,14 @@ type flight struct {
 // maxPayload bounds the payloads of one batch, so that its encoding stays
 // under the largest entry.
 var maxPayload = ordering.MaxEntry - host.BatchOverhead(host.MaxBatch)
+
+// numbersAhead bounds how far the numbers under way may be apart, so that the
+// session's window holds the receipts of all of them.
+const numbersAhead = 3072
+
+// gatherPatience is how long a call waits for company while entries are under
+// way.
+const gatherPatience = 2 * time.Millisecond
 
 // poke wakes the sender; it never blocks.
 func (c *Client) poke() {
@@ -35,69 +45,119 @@ func (c *Client) send(ctx context.Context) {
 	defer c.done.Done()
 	tick := time.NewTicker(c.opts.Retry / 4)
 	defer tick.Stop()
+	gather := time.NewTimer(time.Hour)
+	defer gather.Stop()
+	gathering := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
+		case <-gather.C:
+			gathering = false
+			c.depart(true)
 		case <-tick.C:
 			c.retry()
 		}
-		for f := c.depart(); f != nil; f = c.depart() {
-			c.publish(f)
+		for c.depart(false) {
+		}
+		if waits := c.waits(); waits && !gathering {
+			gathering = true
+			gather.Reset(gatherPatience)
 		}
 	}
 }
 
-// depart makes the next entry, or returns nil if there is nothing to send or
-// no room in the window.
-func (c *Client) depart() *flight {
+// waits reports whether calls are queued that could be sent.
+func (c *Client) waits() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.flights) >= c.opts.Window {
-		return nil
+	return len(c.queue) > 0 && len(c.flights) < c.opts.Window
+}
+
+// depart sends the next entry, and reports whether there was one to send and
+// room in the window. While others are under way an entry waits until it is
+// worth its price, which is when it holds a window's share of the open calls, or
+// hurry says that it has waited for long enough. An idle client never waits.
+func (c *Client) depart(hurry bool) bool {
+	c.mu.Lock()
+	if len(c.queue) == 0 || len(c.flights) >= c.opts.Window ||
+		len(c.flights) > 0 && !hurry && len(c.queue) < c.open/c.opts.Window {
+		c.mu.Unlock()
+		return false
 	}
+	f := c.board()
+	if f == nil {
+		c.mu.Unlock()
+		return false
+	}
+	c.flights[f] = struct{}{}
+	c.open += f.open
+	session := c.session
+	session.Floor = c.floor
+	session.Responder = c.responders.number(c.members, time.Now())
+	sign := c.members.Mode == audit.Signed
+	var saved []byte
+	if c.opts.Save != nil {
+		saved = c.exportLocked()
+	}
+	c.mu.Unlock()
+	if saved != nil {
+		if err := c.opts.Save(saved); err != nil {
+			c.abandon(f, err)
+			return true
+		}
+	}
+	f.data = c.encode(session, f.calls, sign)
+	c.publish(f)
+	return true
+}
+
+// board makes a flight of what is queued. The caller holds mu.
+func (c *Client) board() *flight {
 	f := &flight{sent: time.Now()}
-	bytes := 0
-	for len(c.queue) > 0 {
-		w := c.queue[0]
-		full := len(f.calls) == host.MaxBatch || bytes+len(w.payload) > maxPayload
-		if len(f.calls) > 0 && (full || w.control != nil) {
+	bytes, taken := 0, 0
+	for _, p := range c.queue {
+		full := len(f.calls) == host.MaxBatch || bytes+len(p.payload) > maxPayload
+		if len(f.calls) > 0 && (full || p.control != nil) || p.number >= c.floor+numbersAhead {
 			break
 		}
-		c.queue = c.queue[1:]
-		if c.calls[w.number] != w {
+		taken++
+		if c.calls[p.number] != p {
 			continue // its caller gave up before it was sent
 		}
-		f.calls = append(f.calls, w)
-		bytes += len(w.payload)
-		if w.control != nil {
+		p.flight = f
+		f.calls = append(f.calls, p)
+		bytes += len(p.payload)
+		if p.control != nil {
 			break // a control input has an entry of its own
 		}
 	}
-	if len(f.calls) == 0 {
+	clear(c.queue[:taken])
+	if c.queue = c.queue[taken:]; len(c.queue) == 0 {
+		c.queue = nil
+	}
+	f.open = len(f.calls)
+	if f.open == 0 {
 		return nil
 	}
-	f.data = c.encode(f.calls)
-	c.flights[f] = struct{}{}
 	return f
 }
 
-// encode makes the entry. The caller holds mu.
-func (c *Client) encode(calls []*call) []byte {
-	session := c.session
-	session.Floor = c.next
-	for number := range c.calls {
-		session.Floor = min(session.Floor, number)
-	}
+// encode makes the entry. A control input is always signed, since DEPLOY is
+// sent before the machine's mode is known.
+func (c *Client) encode(session host.Session, calls []*Pending, sign bool) []byte {
 	if control := calls[0].control; control != nil {
 		entry := *control
 		entry.Session, entry.Number = session, calls[0].number
-		return entry.Encode()
+		return entry.Sign(c.opts.Machine, c.key)
 	}
-	b := host.Batch{Session: session}
-	for _, w := range calls {
-		b.Inputs = append(b.Inputs, host.Input{Number: w.number, Payload: w.payload})
+	b := host.Batch{Session: session, Inputs: make([]host.Input, 0, len(calls))}
+	for _, p := range calls {
+		b.Inputs = append(b.Inputs, host.Input{Number: p.number, Payload: p.payload})
+	}
+	if sign {
+		return b.Sign(c.opts.Machine, c.key)
 	}
 	return b.Encode()
 }
@@ -106,6 +166,11 @@ func (c *Client) encode(calls []*call) []byte {
 // voters, and from the log's acknowledgement only that it was ordered.
 func (c *Client) publish(f *flight) {
 	f.sends++ // by the sender's goroutine alone, before the log can answer
+	c.mu.Lock()
+	for _, p := range f.calls {
+		p.sent = true
+	}
+	c.mu.Unlock()
 	if err := c.log.AppendAsync(f.data, func(seq ordering.Seq, err error) { c.acked(f, seq, err) }); err != nil {
 		c.acked(f, 0, err)
 	}
@@ -117,16 +182,24 @@ func (c *Client) acked(f *flight, seq ordering.Seq, err error) {
 	// A first sending that the log refuses is certainly not ordered. After
 	// another one whose fate is unknown that cannot be said.
 	refused := f.sends == 1 && (errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge))
-	for _, w := range f.calls {
+	for _, p := range f.calls {
 		if err == nil {
-			w.ordered, w.seq = true, seq
+			p.ordered, p.seq = true, seq
 		} else if refused {
-			c.finish(w, result{err: err})
+			c.finish(p, Output{}, err)
 		}
 	}
 	if err != nil {
 		c.opts.Logger.Debug("append", "err", err) // it goes again when it is overdue
-		c.land()
+	}
+}
+
+// abandon ends the calls of a flight that was not sent.
+func (c *Client) abandon(f *flight, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range f.calls {
+		c.finish(p, Output{}, p.fail(err))
 	}
 }
 
@@ -135,29 +208,13 @@ func (c *Client) retry() {
 	c.mu.Lock()
 	var overdue []*flight
 	for f := range c.flights {
-		if time.Since(f.sent) >= c.opts.Retry {
+		if time.Since(f.sent) >= c.opts.Retry && f.data != nil {
 			f.sent = time.Now()
 			overdue = append(overdue, f)
 		}
 	}
-	c.land()
 	c.mu.Unlock()
 	for _, f := range overdue {
 		c.publish(f)
-	}
-}
-
-// land takes the flights out of the window whose calls all have a result. The
-// caller holds mu.
-func (c *Client) land() {
-	for f := range c.flights {
-		open := false
-		for _, w := range f.calls {
-			open = open || c.calls[w.number] == w
-		}
-		if !open {
-			delete(c.flights, f)
-			c.poke()
-		}
 	}
 }

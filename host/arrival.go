@@ -72,7 +72,7 @@ func (m *Machine) arriveDeploy(a *arrival, c Control, seq ordering.Seq) ([]audit
 		return nil, err
 	}
 	var err error
-	a.members, err = found(body.Members, seq)
+	a.members, err = found(body.Members, a.config.Mode, seq)
 	return body.Holders, err
 }
 

@@ -28,13 +28,18 @@ type Session struct {
 	// Floor is the lowest input number whose receipt the client still wants.
 	// Lower ones are forgotten.
 	Floor uint64
+	// Responder chooses the voter that sends the receipts as bytes, where they
+	// are large: the one at this index, modulo the number of voters, ascending by
+	// id. The others send their digest.
+	Responder uint64
 }
 
 // Batch is an entry of inputs from one client.
 type Batch struct {
-	_       struct{} `cbor:",toarray"`
-	Session Session
-	Inputs  []Input
+	_         struct{} `cbor:",toarray"`
+	Session   Session
+	Inputs    []Input
+	Signature []byte // by the key that is the client's id, or empty; see Sign
 }
 
 // Input is what a client asks. Number counts the client's inputs from 1.
@@ -51,7 +56,7 @@ const BatchFormat canonical.Format = "LSB1"
 const MaxBatch = 1024
 
 // BatchOverhead bounds the bytes of an encoded batch besides its payloads.
-func BatchOverhead(inputs int) int { return 128 + inputs*16 }
+func BatchOverhead(inputs int) int { return 256 + inputs*16 }
 
 // Encode returns the entry's data.
 func (b Batch) Encode() []byte { return BatchFormat.Encode(b) }
@@ -91,11 +96,12 @@ func checkInput(in Input) error {
 
 // Control is an entry with one control input.
 type Control struct {
-	_       struct{} `cbor:",toarray"`
-	Session Session
-	Number  uint64
-	Kind    ControlKind
-	Body    []byte // the encoding of the kind's struct; empty for CHECKPOINT
+	_         struct{} `cbor:",toarray"`
+	Session   Session
+	Number    uint64
+	Kind      ControlKind
+	Body      []byte // the encoding of the kind's struct; empty for CHECKPOINT
+	Signature []byte // as in a batch
 }
 
 // ControlFormat is the encoding of an entry with a control input.

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 
+	"lockstep/audit"
 	"lockstep/wasmabi"
 )
 
@@ -21,6 +22,8 @@ type Config struct {
 	LifecycleGas uint64
 	// QueryGas bounds one query; 0 is DefaultQueryGas.
 	QueryGas uint64
+	// Mode says what faults the outputs are proof against; 0 is audit.Majority.
+	Mode audit.Mode
 	// AuditEvery is the number of entries between audits; 0 is DefaultAuditEvery.
 	AuditEvery uint64
 	// CheckpointEvery is the number of entries between checkpoints that need no
@@ -45,12 +48,13 @@ func (c Config) Resolve(profile uint32) Config {
 	c.InputGas = or(c.InputGas, DefaultInputGas)
 	c.LifecycleGas = or(c.LifecycleGas, DefaultLifecycleGas)
 	c.QueryGas = or(c.QueryGas, DefaultQueryGas)
+	c.Mode = or(c.Mode, audit.Majority)
 	c.AuditEvery = or(c.AuditEvery, DefaultAuditEvery)
 	c.CheckpointEvery = or(c.CheckpointEvery, DefaultCheckpointEvery)
 	return c
 }
 
-func or[T uint32 | uint64](v, byDefault T) T {
+func or[T audit.Mode | uint32 | uint64](v, byDefault T) T {
 	if v == 0 {
 		return byDefault
 	}
@@ -70,6 +74,8 @@ func (c Config) Validate(profile uint32) error {
 		return fmt.Errorf("memory limit is %d pages, want less than %d", c.MaxMemory, wasmabi.MaxMemory)
 	case c.InputGas > maxGas || c.LifecycleGas > maxGas || c.QueryGas > maxGas:
 		return fmt.Errorf("gas limit is over %d", uint64(maxGas))
+	case c.Mode < audit.Crash || c.Mode > audit.Signed:
+		return fmt.Errorf("%v is unknown", c.Mode)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ func (m *Machine) control(c Control, arrived *arrival, t *Transition) *Reply {
 	defer arrived.leave()
 	window, ok := m.sessions.open(c.Session, m.seq)
 	if !ok {
-		return m.reply(c.Session.Client, Receipts{refused(c.Number, RefusedSessionExpired, "")})
+		return m.reply(c.Session, Receipts{refused(c.Number, RefusedSessionExpired, "")})
 	}
 	r, known := window.lookup(c.Number)
 	if !known {
@@ -23,7 +23,7 @@ func (m *Machine) control(c Control, arrived *arrival, t *Transition) *Reply {
 			m.sessions.remember(window, r)
 		}
 	}
-	return m.reply(c.Session.Client, Receipts{r})
+	return m.reply(c.Session, Receipts{r})
 }
 
 func (m *Machine) execute(c Control, arrived *arrival, t *Transition) Receipt {

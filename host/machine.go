@@ -87,26 +87,29 @@ func (m *Machine) Live() []byte {
 // module could not be had) or a broken log, and leaves the machine as it was;
 // whatever the entry holds, it is not an error.
 func (m *Machine) Apply(e ordering.Entry) (*Transition, error) {
-	if err := m.follows(e); err != nil {
+	return m.ApplyParsed(Parse(m.machine, e))
+}
+
+// ApplyParsed is Apply of an entry that was parsed already, for this machine.
+func (m *Machine) ApplyParsed(p *Parsed) (*Transition, error) {
+	if err := m.follows(p.Entry); err != nil {
 		return nil, err
 	}
 	var run func(t *Transition) *Reply
 	switch {
-	case BatchFormat.Match(e.Data):
-		if b, err := DecodeBatch(e.Data); err == nil {
-			run = func(t *Transition) *Reply { return m.batch(b, t) }
+	case m.unsigned(p):
+		run = func(*Transition) *Reply { return m.refuseUnsigned(p) }
+	case p.batch != nil:
+		run = func(t *Transition) *Reply { return m.batch(*p.batch, t) }
+	case p.control != nil:
+		// All that can fail for the world's sake happens before anything changes.
+		arrived, err := m.arrive(*p.control, p.Entry.Seq)
+		if err != nil {
+			return nil, err
 		}
-	case ControlFormat.Match(e.Data):
-		if c, err := DecodeControl(e.Data); err == nil {
-			// All that can fail for the world's sake happens before anything changes.
-			arrived, err := m.arrive(c, e.Seq)
-			if err != nil {
-				return nil, err
-			}
-			run = func(t *Transition) *Reply { return m.control(c, arrived, t) }
-		}
+		run = func(t *Transition) *Reply { return m.control(*p.control, arrived, t) }
 	}
-	m.advance(e)
+	m.advance(p.Entry)
 	t := &Transition{Epoch: m.epoch, Seq: m.seq, Chain: m.chain}
 	m.fire(t)
 	if run != nil {
@@ -117,6 +120,26 @@ func (m *Machine) Apply(e ordering.Entry) (*Transition, error) {
 	}
 	m.maintain(t)
 	return t, nil
+}
+
+// unsigned reports whether an entry is to be refused because the client that it
+// names did not sign it. Before DEPLOY there is no mode to ask for it.
+func (m *Machine) unsigned(p *Parsed) bool {
+	asks := p.batch != nil || p.control != nil
+	return asks && m.deployed && m.config.Mode == audit.Signed && !p.Signed()
+}
+
+// refuseUnsigned answers an entry that may be forged. It leaves the session of
+// the client that it names alone.
+func (m *Machine) refuseUnsigned(p *Parsed) *Reply {
+	if p.control != nil {
+		return m.reply(p.control.Session, Receipts{refused(p.control.Number, RefusedSignature, "")})
+	}
+	receipts := make(Receipts, 0, len(p.batch.Inputs))
+	for _, in := range p.batch.Inputs {
+		receipts = append(receipts, refused(in.Number, RefusedSignature, ""))
+	}
+	return m.reply(p.batch.Session, receipts)
 }
 
 // maintain adds what falls due after the entry: the last thing of all, so that
@@ -135,8 +158,21 @@ func (m *Machine) maintain(t *Transition) {
 }
 
 // reply seals the receipts of an entry.
-func (m *Machine) reply(c ClientID, receipts Receipts) *Reply {
-	return &Reply{Client: c, Receipts: ReceiptsFormat.Encode(receipts), Members: m.members.Seq}
+func (m *Machine) reply(s Session, receipts Receipts) *Reply {
+	r := &Reply{Client: s.Client, Receipts: ReceiptsFormat.Encode(receipts), Members: m.members.Seq, Mode: m.members.Mode}
+	if voters := uint64(m.members.Voters()); voters > 0 {
+		n := s.Responder % voters
+		for i := range m.members.List {
+			if p := &m.members.List[i]; p.Voter {
+				if n == 0 {
+					r.Responder = p.ID
+					break
+				}
+				n--
+			}
+		}
+	}
+	return r
 }
 
 // batch runs the inputs in order.
@@ -147,7 +183,7 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 		for _, in := range b.Inputs {
 			receipts = append(receipts, refused(in.Number, RefusedSessionExpired, ""))
 		}
-		return m.reply(b.Session.Client, receipts)
+		return m.reply(b.Session, receipts)
 	}
 	run := runner{m: m, t: t, caller: b.Session.Client}
 	for i, in := range b.Inputs {
@@ -161,7 +197,7 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 		receipts = append(receipts, r)
 	}
 	run.finish()
-	return m.reply(b.Session.Client, receipts)
+	return m.reply(b.Session, receipts)
 }
 
 // commit folds the working state of the guest into the committed one.

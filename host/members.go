@@ -34,8 +34,8 @@ func notNameRune(r rune) bool {
 }
 
 // found checks the membership that a deploy names.
-func found(list []audit.Member, seq ordering.Seq) (audit.Members, error) {
-	m := audit.Members{Seq: seq, List: list}
+func found(list []audit.Member, mode audit.Mode, seq ordering.Seq) (audit.Members, error) {
+	m := audit.Members{Seq: seq, Mode: mode, List: list}
 	if len(list) > maxMembers {
 		return m, fmt.Errorf("%d replicas, want at most %d", len(list), maxMembers)
 	}
@@ -75,7 +75,7 @@ func join(m audit.Members, add audit.Member, seq ordering.Seq) (audit.Members, e
 	default:
 		list = slices.Insert(list, i, add)
 	}
-	next := audit.Members{Seq: seq, List: list}
+	next := audit.Members{Seq: seq, Mode: m.Mode, List: list}
 	if next.Voters() == 0 {
 		return m, fmt.Errorf("replica %s is the last voter", add.ID)
 	}
@@ -88,7 +88,7 @@ func quit(m audit.Members, id audit.ReplicaID, seq ordering.Seq) (audit.Members,
 	if i < 0 {
 		return m, fmt.Errorf("replica %s is not a member", id)
 	}
-	next := audit.Members{Seq: seq, List: slices.Delete(slices.Clone(m.List), i, i+1)}
+	next := audit.Members{Seq: seq, Mode: m.Mode, List: slices.Delete(slices.Clone(m.List), i, i+1)}
 	if next.Voters() == 0 {
 		return m, fmt.Errorf("replica %s is the last voter", id)
 	}

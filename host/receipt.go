@@ -1,11 +1,9 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 
-	"github.com/zeebo/blake3"
-
-	"lockstep/audit"
 	"lockstep/audit/canonical"
 	"lockstep/wasmabi"
 )
@@ -35,6 +33,7 @@ const (
 	RefusedMember         Refusal = 6 // the membership forbids it; Output says why
 	RefusedMalformed      Refusal = 7 // the control input's body is not what its kind wants
 	RefusedUpgrade        Refusal = 8 // a guest failed to save or load its state; Output says which
+	RefusedSignature      Refusal = 9 // the entry is not signed by the client that it names
 )
 
 func (r Refusal) String() string {
@@ -42,7 +41,7 @@ func (r Refusal) String() string {
 		RefusedTooLate: "retry came too late", RefusedSessionExpired: "session expired",
 		RefusedNotDeployed: "machine is not deployed", RefusedDeployed: "machine is deployed already",
 		RefusedModule: "module refused", RefusedMember: "membership refused",
-		RefusedMalformed: "malformed control input", RefusedUpgrade: "upgrade failed",
+		RefusedMalformed: "malformed control input", RefusedUpgrade: "upgrade failed", RefusedSignature: "input is not signed by its client",
 	}
 	if int(r) < len(names) && names[r] != "" {
 		return names[r]
@@ -69,34 +68,14 @@ type Receipts []Receipt
 // vote states as outputs.
 const ReceiptsFormat canonical.Format = "LSR1"
 
-// Answer is what a replica sends to the client of an entry.
-type Answer struct {
-	_        struct{} `cbor:",toarray"`
-	Vote     audit.Vote
-	Receipts []byte // encoded Receipts
-}
-
-// AnswerFormat is the encoding of an answer.
-const AnswerFormat canonical.Format = "LSO1"
-
-// OutputsDigest is the digest of encoded receipts that a vote states.
-func OutputsDigest(receipts []byte) audit.Digest {
-	return audit.Digest(blake3.Sum256(receipts))
-}
-
-// DecodeAnswer reads an answer and checks that the receipts are those that the
-// vote is about. The signature is the caller's to check.
-func DecodeAnswer(data []byte) (Answer, Receipts, error) {
-	var a Answer
-	if err := AnswerFormat.Decode(data, &a); err != nil {
-		return a, nil, err
-	}
-	if OutputsDigest(a.Receipts) != a.Vote.Outputs {
-		return a, nil, fmt.Errorf("decode answer of %s: receipts do not digest to the vote's outputs", a.Vote.Replica)
-	}
+// DecodeReceipts reads the receipts of an entry: at least one.
+func DecodeReceipts(data []byte) (Receipts, error) {
 	var r Receipts
-	if err := ReceiptsFormat.Decode(a.Receipts, &r); err != nil {
-		return a, nil, err
+	if err := ReceiptsFormat.Decode(data, &r); err != nil {
+		return nil, err
 	}
-	return a, r, nil
+	if len(r) == 0 {
+		return nil, errors.New("decode receipts: there are none")
+	}
+	return r, nil
 }

@@ -57,6 +57,10 @@ type Reply struct {
 	// Members is the entry that last changed the membership whose majority
 	// makes these outputs accepted.
 	Members ordering.Seq
+	Mode    audit.Mode // of that membership
+	// Responder is the voter that sends the receipts where they are large; the
+	// others send their digest.
+	Responder audit.ReplicaID
 }
 
 // Audited is what an audit record states.

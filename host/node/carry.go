@@ -30,17 +30,6 @@ func (r *Replica) carryOut(t *host.Transition) {
 	}
 }
 
-// vote sends the outputs and this replica's signed statement of them.
-func (r *Replica) vote(t *host.Transition) {
-	vote := audit.Vote{
-		Machine: string(r.name), Replica: r.id, Epoch: t.Epoch, Seq: t.Seq, Chain: t.Chain,
-		Members: t.Reply.Members, Outputs: host.OutputsDigest(t.Reply.Receipts),
-	}
-	vote.Sign(r.key)
-	answer := host.AnswerFormat.Encode(host.Answer{Vote: vote, Receipts: t.Reply.Receipts})
-	r.outbox.put(t.Seq, host.OutputSubject(string(r.name), t.Reply.Client), answer)
-}
-
 // publish sends and does not care: whoever misses a message asks again.
 func (r *Replica) publish(subject string, data []byte) {
 	if err := r.node.opts.Conn.Publish(subject, data); err != nil {

@@ -31,6 +31,10 @@ type query struct {
 // subscription's goroutine and waits for nothing. alone tells that this replica
 // was asked and no other: then it runs the queries whoever the responder is.
 func (r *Replica) receiveQuestion(m *nats.Msg, alone bool) {
+	if protocol.AgainFormat.Match(m.Data) && alone {
+		r.answerAgain(m)
+		return
+	}
 	q, err := protocol.DecodeQuestion(m.Data)
 	if err != nil || m.Reply == "" {
 		r.logger.Debug("drop question", "err", err)
@@ -75,7 +79,9 @@ func (r *Replica) sendReading(p point, question, outputs audit.Digest, receipts 
 		Machine: string(r.name), Replica: r.id, Epoch: p.at.Epoch, Seq: p.at.Seq, Chain: p.at.Chain, Members: p.members,
 		Question: question, Outputs: outputs,
 	}
-	reading.Sign(r.key)
+	if p.mode != audit.Crash {
+		reading.Sign(r.key)
+	}
 	r.publish(reply, protocol.ReadAnswerFormat.Encode(protocol.ReadAnswer{Reading: reading, Receipts: receipts}))
 }
 
@@ -184,7 +190,8 @@ func (r *Replica) runQuery(q query) {
 
 // point is where the machine is.
 func (r *Replica) point() point {
-	return point{r.machine.Position(), r.machine.Members().Seq}
+	members := r.machine.Members()
+	return point{r.machine.Position(), members.Seq, members.Mode}
 }
 
 // note makes what the machine has applied statable: by a replica that votes,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"lockstep/audit"
+	"lockstep/host"
 	"lockstep/ordering"
 )
 
@@ -25,8 +27,23 @@ func (r *reader) end() {
 }
 
 type readBatch struct {
-	entries []ordering.Entry
+	entries []*host.Parsed
 	err     error
+}
+
+// parse decodes entries, and checks their signatures where the machine asks for
+// them, so that the loop finds it done.
+func (r *Replica) parse(entries []ordering.Entry) []*host.Parsed {
+	signed := r.Info().Members.Mode == audit.Signed
+	list := make([]*host.Parsed, 0, len(entries))
+	for _, e := range entries {
+		p := host.Parse(string(r.name), e)
+		if signed {
+			p.Signed()
+		}
+		list = append(list, p)
+	}
+	return list
 }
 
 // readPause is how long a read that failed for a passing reason waits.
@@ -58,7 +75,7 @@ func (r *Replica) read() {
 			select {
 			case <-ctx.Done():
 				return
-			case reader.entries <- readBatch{entries, err}:
+			case reader.entries <- readBatch{r.parse(entries), err}:
 			}
 			if err != nil {
 				return

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/audit"
 	"lockstep/ordering"
 )
 
@@ -27,6 +28,7 @@ type recent struct {
 type point struct {
 	at      ordering.Position
 	members ordering.Seq
+	mode    audit.Mode
 }
 
 // wait is a question whose seq has not come yet.

@@ -1,7 +1,7 @@
 package node
 
 import (
-	"crypto/rand"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -80,12 +80,16 @@ func (r *Replica) askCheckpoint() {
 		return
 	}
 	r.asked = time.Now()
-	c := host.Control{Kind: host.ControlCheckpoint, Number: 1, Session: host.Session{Opened: r.machine.Seq()}}
-	_, _ = rand.Read(c.Session.Client[:]) // never fails
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		r.logger.Error("make session key", "err", err)
+		return
+	}
+	c := host.Control{Kind: host.ControlCheckpoint, Number: 1, Session: host.Session{Client: host.ClientID(public), Opened: r.machine.Seq()}}
 	r.done.Add(1)
 	go func() {
 		defer r.done.Done()
-		if _, err := r.log.Append(r.ctx, c.Encode()); err != nil {
+		if _, err := r.log.Append(r.ctx, c.Sign(string(r.name), key)); err != nil {
 			r.logger.Debug("ask for a checkpoint", "err", err)
 		}
 	}()

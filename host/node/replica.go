@@ -45,6 +45,7 @@ type Replica struct {
 	stall   atomic.Pointer[error] // why the journal cannot be written to
 	queries chan query            // from clients
 	recent  recent
+	answers answers
 
 	// Owned by the loop.
 	machine  *host.Machine
@@ -306,9 +307,9 @@ func (r *Replica) follow(b readBatch) error {
 
 // apply runs one entry, and waits for its module as long as it takes: a
 // majority holds it, so that somebody will give it.
-func (r *Replica) apply(e ordering.Entry) (*host.Transition, error) {
+func (r *Replica) apply(e *host.Parsed) (*host.Transition, error) {
 	for {
-		t, err := r.machine.Apply(e)
+		t, err := r.machine.ApplyParsed(e)
 		var missing *MissingModuleError
 		if !errors.As(err, &missing) {
 			return t, err

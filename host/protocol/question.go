@@ -91,11 +91,8 @@ func DecodeReadAnswer(data []byte) (ReadAnswer, host.Receipts, error) {
 	if ReadDigest(a.Receipts) != a.Reading.Outputs {
 		return a, nil, fmt.Errorf("decode answer of %s: receipts do not digest to the reading's outputs", a.Reading.Replica)
 	}
-	var r host.Receipts
-	if err := host.ReceiptsFormat.Decode(a.Receipts, &r); err != nil {
-		return a, nil, err
-	}
-	return a, r, nil
+	r, err := host.DecodeReceipts(a.Receipts)
+	return a, r, err
 }
 
 // ReadDigest is the digest of encoded receipts of queries.

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"lockstep/guests/examples/kv"
 	"lockstep/host"
 	"lockstep/host/local"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 	"lockstep/wasmabi/instrument"
@@ -35,10 +38,10 @@ func TestVotesAreWhatTheLogGives(t *testing.T) {
 	}
 	defer conn.Close()
 	var mu sync.Mutex
-	votes := make(map[ordering.Seq][]host.Answer)
+	votes := make(map[ordering.Seq][]protocol.Answer)
 	total := 0
 	if _, err := conn.Subscribe("lockstep.kv.out.*", func(m *nats.Msg) {
-		a, _, err := host.DecodeAnswer(m.Data)
+		a, _, err := decodeAnswer(m)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
@@ -96,6 +99,15 @@ func TestVotesAreWhatTheLogGives(t *testing.T) {
 	}
 }
 
+// decodeAnswer reads an answer by the client that its subject names.
+func decodeAnswer(m *nats.Msg) (a protocol.Answer, r host.Receipts, err error) {
+	var client host.ClientID
+	if _, err := hex.Decode(client[:], []byte(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])); err != nil {
+		return a, nil, err
+	}
+	return protocol.DecodeAnswer(client, m.Data)
+}
+
 // follow reads a log from its beginning for as long as the test lasts.
 func follow(t *testing.T, log ordering.Log) <-chan ordering.Entry {
 	t.Helper()
@@ -115,12 +127,12 @@ func follow(t *testing.T, log ordering.Log) <-chan ordering.Entry {
 	return out
 }
 
-func checkVotes(t *testing.T, votes []host.Answer, tr *host.Transition) {
+func checkVotes(t *testing.T, votes []protocol.Answer, tr *host.Transition) {
 	t.Helper()
 	by := make(map[audit.ReplicaID]bool)
 	for _, a := range votes {
 		by[a.Vote.Replica] = true
-		if a.Vote.Chain != tr.Chain || a.Vote.Outputs != host.OutputsDigest(tr.Reply.Receipts) || a.Vote.Members != tr.Reply.Members {
+		if a.Vote.Chain != tr.Chain || a.Vote.Outputs != protocol.OutputsDigest(tr.Reply.Client, tr.Reply.Receipts) || a.Vote.Members != tr.Reply.Members {
 			t.Errorf("seq %d: %s voted for another chain or other outputs than the log gives", tr.Seq, a.Vote.Replica)
 		}
 	}
