@@ -80,6 +80,9 @@ func twice(t *testing.T, g guest, m *engine.Module) {
 			t.Errorf("log has %d bytes, want %d", len(got.Log), g.log)
 		}
 		got.Log, got.Output = nil, append([]byte{}, got.Output...)
+		if got.Status == wasmabi.OK { // else there are none
+			got.Events, got.Timers = nil, nil
+		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, %v, gas %d, %d bytes %.20q", got.Status, got.Trap, got.Gas, len(got.Output), got.Output)
 		}

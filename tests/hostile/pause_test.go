@@ -63,8 +63,9 @@ func TestCollectorDoesNotWait(t *testing.T) {
 					}
 					slices.Sort(waits)
 					n := len(waits)
-					if n < 20 || waits[n*9/10] > limit {
-						t.Errorf("want it to be stopped at least 20 times, 9 of 10 times within %v", limit)
+					// Half of them: on a machine that has other things to do some wait for a processor.
+					if n < 20 || waits[n/2] > limit {
+						t.Errorf("want it to be stopped at least 20 times, half of them within %v", limit)
 					}
 					t.Logf("in %v the world was stopped %d times: half within %v, 9 of 10 within %v, all within %v",
 						time.Since(start), n, waits[n/2], waits[n*9/10], waits[n-1])
