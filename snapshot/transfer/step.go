@@ -119,5 +119,6 @@ func (r *run) take(pages []snapshot.Page, frames [][]byte, zeros int) error {
 	for i, frame := range frames {
 		r.Stash.add(pages[zeros+i].Index, frame)
 	}
+	r.Stash.flush() // so that a kill loses no more than what is under way
 	return r.Patch(pages)
 }

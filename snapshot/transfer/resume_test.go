@@ -1,0 +1,257 @@
+package transfer_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream/jetstreamtest"
+	"lockstep/snapshot"
+	"lockstep/snapshot/store"
+	"lockstep/snapshot/transfer"
+)
+
+// fetcherEnv makes this binary a process that fetches: it holds the server's URL
+// and the path of the stash.
+const fetcherEnv = "LOCKSTEP_TEST_FETCHER"
+
+func TestMain(m *testing.M) {
+	if args := os.Getenv(fetcherEnv); args != "" {
+		url, stash, _ := strings.Cut(args, " ")
+		if err := fetchAlone(url, stash); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// fetchAlone fetches the state 3 into an empty memory and prints how many pages
+// it has.
+func fetchAlone(url, path string) error {
+	conn, err := nats.Connect(url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	want, got := newState(3), emptyState()
+	stash, _, err := transfer.OpenStash(path, uint64(len(got.memory)), got.patch)
+	if err != nil {
+		return err
+	}
+	n := 0
+	_, err = transfer.Fetch{
+		Conn: conn, Donors: []transfer.Donor{{Name: "a", Subject: "donor.a"}}, Want: want.manifest(), Local: got.tree, Stash: stash,
+		Patch: func(list []snapshot.Page) error {
+			n += len(list)
+			fmt.Println("pages", n)
+			return got.patch(list)
+		},
+	}.Run(context.Background())
+	return err
+}
+
+func emptyState() *state {
+	s := &state{memory: make([]byte, pages*snapshot.PageSize), tree: snapshot.NewTree()}
+	s.tree.Resize(len(s.memory))
+	return s
+}
+
+// A fetcher that is killed with SIGKILL, and started again, asks only for what it
+// did not have.
+func TestKilledFetcherGoesOn(t *testing.T) {
+	cluster := jetstreamtest.Start(t, 1)
+	conn := cluster.ConnectAny(t)
+	want := newState(3)
+	want.tree.Root() // brings its nodes up to date
+	// Slow, so that the kill comes in the middle.
+	if _, err := transfer.Serve(t.Context(), conn, "donor.a", want, transfer.NewLimit(1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "stash")
+	had := killAt(t, conn.ConnectedUrl(), path, pages/4)
+
+	got := emptyState()
+	stash, kept, err := transfer.OpenStash(path, uint64(len(got.memory)), got.patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Zero pages are not sent and not stashed.
+	if kept < had-8 || kept < pages/4-8 || kept >= pages-8 {
+		t.Fatalf("%d pages kept, the process had %d of %d when it was killed", kept, had, pages)
+	}
+	fast := transfer.Donor{Name: "b", Subject: "donor.b"}
+	if _, err := transfer.Serve(t.Context(), conn, fast.Subject, want, nil); err != nil {
+		t.Fatal(err)
+	}
+	stats, err := transfer.Fetch{Conn: conn, Donors: []transfer.Donor{fast}, Want: want.manifest(), Local: got.tree, Patch: got.patch, Stash: stash}.Run(t.Context())
+	if err != nil || got.tree.Root() != want.tree.Root() {
+		t.Fatalf("second start: %+v, %v, root %v", stats, err, got.tree.Root())
+	}
+	if stats.Pages > pages-kept {
+		t.Errorf("second start fetched %d pages, it had %d of %d", stats.Pages, kept, pages)
+	}
+	if err := stash.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// killAt starts a fetching process and kills it when it has so many pages. It
+// returns how many it had told of.
+func killAt(t *testing.T, url, path string, enough int) (had int) {
+	t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), fetcherEnv+"="+url+" "+path)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		n, err := strconv.Atoi(strings.TrimPrefix(lines.Text(), "pages "))
+		if err != nil {
+			t.Fatalf("process says %q", lines.Text())
+		}
+		if had = n; had >= enough {
+			break
+		}
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); err == nil {
+		t.Fatal("the process ended before it was killed")
+	}
+	return had
+}
+
+// A donor that is stopped and started again is asked again by the next try, for
+// what is missing alone.
+func TestDonorRestarts(t *testing.T) {
+	b := newBench(t)
+	want, got := newState(4), emptyState()
+	d := transfer.Donor{Name: "a", Subject: "donor.a"}
+	sub, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := 0
+	fetch := transfer.Fetch{Conn: b.conn, Donors: []transfer.Donor{d}, Want: want.manifest(), Local: got.tree, Patch: func(list []snapshot.Page) error {
+		if first += len(list); first > pages/4 && sub != nil {
+			err := sub.Unsubscribe()
+			sub = nil
+			if err != nil {
+				return err
+			}
+		}
+		return got.patch(list)
+	}}
+	stats, err := fetch.Run(t.Context())
+	if err == nil || fmt.Sprint(stats.Dropped) != "[a]" {
+		t.Fatalf("donor that went away: %+v, %v", stats, err)
+	}
+	if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, nil); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := fetch.Run(t.Context())
+	if err != nil || rest.Pages != pages-stats.Pages {
+		t.Errorf("after its restart: %+v, %v; %d of %d pages were there", rest, err, stats.Pages, pages)
+	}
+}
+
+// A donor goes on making checkpoints and expires old ones; the one that is being
+// fetched stays until it has been, and then goes.
+func TestDonorsMoveOn(t *testing.T) {
+	b := newBench(t)
+	disk, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = disk.Close() }()
+	now := newState(5)
+	save := func(seq ordering.Seq) snapshot.Manifest {
+		man := now.manifest()
+		man.Seq = seq
+		c := &snapshot.Checkpoint{Manifest: man, Tree: now.tree.View(), Memory: snapshot.Copied(now.memory)}
+		if err := disk.Save(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if err := disk.Expire("m", 1); err != nil {
+			t.Fatal(err)
+		}
+		return man
+	}
+	old := save(9)
+	root := now.tree.Root()
+	if _, err := transfer.Serve(t.Context(), b.conn, "donor.a", shelf{disk, old}, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := emptyState()
+	seq := ordering.Seq(10)
+	stats, err := transfer.Fetch{
+		Conn: b.conn, Donors: []transfer.Donor{{Name: "a", Subject: "donor.a"}}, Want: old, Local: got.tree,
+		Patch: func(list []snapshot.Page) error {
+			for i := range now.memory { // every page changes
+				now.memory[i] += byte(seq)
+			}
+			now.update(all())
+			save(seq)
+			seq++
+			return got.patch(list)
+		},
+	}.Run(t.Context())
+	if err != nil || got.tree.Root() != root || seq < 14 {
+		t.Fatalf("%+v, %v after %d checkpoints", stats, err, seq-10)
+	}
+	// Let go, it expires with the next.
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		list, err := disk.List("m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d checkpoints are kept after the transfer, want 1", len(list))
+		}
+		if err := disk.Expire("m", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A donor with a limit sends no more in a second.
+func TestLimit(t *testing.T) {
+	b := newBench(t)
+	want, got := newState(6), emptyState()
+	const rate = 2 << 20
+	d := transfer.Donor{Name: "a", Subject: "donor.a"}
+	if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, transfer.NewLimit(rate)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	stats, err := transfer.Fetch{Conn: b.conn, Donors: []transfer.Donor{d}, Want: want.manifest(), Local: got.tree, Patch: got.patch}.Run(t.Context())
+	if err != nil || len(stats.Dropped) != 0 {
+		t.Fatalf("%+v, %v", stats, err)
+	}
+	// The first burst is an eighth of a second's worth.
+	if took, least := time.Since(began), time.Duration(float64(stats.Bytes)/rate*float64(time.Second))-200*time.Millisecond; took < least {
+		t.Errorf("%d bytes in %v, at %d a second they take %v", stats.Bytes, took, rate, least)
+	}
+}
