@@ -83,6 +83,15 @@ func (m *Machine) Live() []byte {
 	return nil
 }
 
+// Tracker tells how the pages that the guest wrote are found; "" before DEPLOY.
+// All ways give the same state.
+func (m *Machine) Tracker() string {
+	if g, ok := m.guest.(interface{ Tracker() string }); ok {
+		return g.Tracker()
+	}
+	return ""
+}
+
 // Apply runs the entry that follows the last one. An error is the world's (the
 // module could not be had) or a broken log, and leaves the machine as it was;
 // whatever the entry holds, it is not an error.

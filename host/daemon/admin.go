@@ -56,7 +56,8 @@ func (d *Desk) answerList(m *nats.Msg) {
 	n := d.Self
 	n.Machines = d.Node.Machines()
 	if r := d.Node.Replica(q.Machine); r != nil {
-		am := admin.Machine{Info: r.Info()}
+		memory := r.Memory()
+		am := admin.Machine{Info: r.Info(), Tracker: memory.Tracker, Memory: memory.Bytes}
 		ctx, cancel := context.WithTimeout(context.Background(), stateWait)
 		state, err := r.LogState(ctx)
 		cancel()

@@ -42,6 +42,8 @@ type Config struct {
 	Tracker string `toml:"tracker" comment:"How written pages are found: auto, userfaultfd, memfd or compare."`
 	Keep    int    `toml:"keep" comment:"Checkpoints kept of each machine."`
 
+	TransferRate Size `toml:"transfer_rate" comment:"Bound on what the node sends of its states and modules in a second, such as 20MiB. 0: none."`
+
 	LogLevel  string `toml:"log_level" comment:"Least level of what is logged: debug, info, warn or error."`
 	LogFormat string `toml:"log_format" comment:"Form of the log on standard error: text, color or json."`
 }
@@ -116,8 +118,8 @@ func (c Config) validateNATS() error {
 	if err := hostPort("listen", c.Listen); err != nil {
 		return err
 	}
-	if c.SyncInterval < 0 || c.MaxStore < 0 {
-		return errors.New("sync_interval and max_store may not be negative")
+	if c.SyncInterval < 0 || c.MaxStore < 0 || c.TransferRate < 0 {
+		return errors.New("sync_interval, max_store and transfer_rate may not be negative")
 	}
 	if c.ClusterListen == "" {
 		if len(c.Routes) > 0 {

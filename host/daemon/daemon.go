@@ -127,6 +127,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	d.node, err = node.Open(ctx, node.Options{
 		Name: d.config.replica(), Dir: filepath.Join(d.config.Data, "node"), Conn: d.conn, Engine: d.engine,
 		Keep: d.config.Keep, Logger: d.logger, OnEvent: d.event, ConfirmBreak: confirm,
+		TransferRate: int(d.config.TransferRate),
 	})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)

@@ -99,6 +99,9 @@ func (g *guest) Live() []byte { return g.memory.pages.Live() }
 // goes on.
 func (g *guest) Freeze() snapshot.Frozen { return g.memory.pages.Freeze() }
 
+// Tracker tells how pages that the guest wrote are found.
+func (g *guest) Tracker() string { return g.memory.pages.Tracker().String() }
+
 // Globals implements host.Guest. The WASI clock follows the module's globals.
 func (g *guest) Globals() []uint64 { return slices.Clone(g.committed) }
 

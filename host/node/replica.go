@@ -35,6 +35,7 @@ type Replica struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 	status  atomic.Pointer[host.Info]
+	memory  atomic.Pointer[Memory]
 	records chan audit.Record   // from other replicas
 	saves   chan saveJob        // to the writer of checkpoints
 	saved   chan host.Stored    // from it
@@ -179,12 +180,22 @@ func (r *Replica) publishStatus() {
 	r.note()
 	at := r.machine.Position()
 	module, deployed := r.machine.Module()
+	r.memory.Store(&Memory{r.machine.Tracker(), uint64(len(r.machine.Memory()))})
 	r.status.Store(&host.Info{
 		Machine: string(r.name), Replica: r.id, Key: r.key.Public().(ed25519.PublicKey),
 		Epoch: at.Epoch, Seq: at.Seq, Chain: at.Chain, Deployed: deployed, Module: module,
 		Members: r.machine.Members(), Phase: r.phase, Stored: append([]host.Stored(nil), r.stored...),
 	})
 }
+
+// Memory is how a replica keeps its guest's memory.
+type Memory struct {
+	Tracker string // how written pages are found; "" before there is a guest
+	Bytes   uint64 // of the guest
+}
+
+// Memory tells how the replica keeps its guest's memory.
+func (r *Replica) Memory() Memory { return *r.memory.Load() }
 
 // run is the replica's loop.
 func (r *Replica) run() {
