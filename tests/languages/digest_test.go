@@ -42,7 +42,7 @@ func TestModulesDescribeThemselves(t *testing.T) {
 	for _, example := range []string{"counter", "kv", "bank"} {
 		var first string
 		for language, wasm := range modules(t, example) {
-			if language == "go" {
+			if builders[language] != nil {
 				continue // built here, without
 			}
 			in, err := description.Read(wasm)

@@ -14,8 +14,8 @@ import (
 
 const examples = "../../guests/examples"
 
-// modules are the committed builds of an example, by language, and the build in
-// Go, which is made here.
+// modules are the committed builds of an example, by language, and those that
+// are made here.
 func modules(t *testing.T, example string) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(examples, example, example+"-*.wasm"))
@@ -32,8 +32,10 @@ func modules(t *testing.T, example string) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	if built := buildGo(t, example); built != nil {
-		found["go"] = built
+	for language, build := range builders {
+		if built := build(t, example); built != nil {
+			found[language] = built
+		}
 	}
 	return found
 }
