@@ -26,7 +26,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -86,11 +85,11 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst
 
 // Engine compiles modules.
 type Engine struct {
-	config  Config
-	runtime wazero.Runtime
-	cache   wazero.CompilationCache // nil for none
-
-	compiling sync.Mutex // one module at a time: nothing else takes as much memory
+	config   Config
+	runtime  wazero.Runtime
+	cache    wazero.CompilationCache // nil for none
+	cacheDir string
+	turns    *turns
 }
 
 // New returns an engine. It fails where the kind cannot run on this machine or
@@ -99,7 +98,7 @@ func New(config Config) (_ *Engine, err error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config}
+	e := &Engine{config: config, turns: newTurns()}
 	ctx := context.Background()
 	rc := wazero.NewRuntimeConfigInterpreter()
 	if config.Kind == Compiler {
@@ -107,9 +106,14 @@ func New(config Config) (_ *Engine, err error) {
 	}
 	// Names for stack traces are of no use, and a module may lie in them.
 	rc = rc.WithCoreFeatures(features).WithDebugInfoEnabled(false)
-	if config.CacheDir != "" {
+	if config.CacheDir != "" && config.Kind == Compiler {
+		if e.cacheDir, err = openCacheDir(config.CacheDir); err != nil {
+			return nil, err
+		}
+	}
+	if e.cacheDir != "" {
 		// Its own object for each runtime: wazero mixes up types where two share one.
-		if e.cache, err = wazero.NewCompilationCacheWithDir(config.CacheDir); err != nil {
+		if e.cache, err = wazero.NewCompilationCacheWithDir(e.cacheDir); err != nil {
 			return nil, fmt.Errorf("open compilation cache: %w", err)
 		}
 		rc = rc.WithCompilationCache(e.cache)

@@ -37,7 +37,8 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := e.compile(instrumented.Wasm)
+	digest := host.ModuleDigest(module)
+	compiled, err := e.compile(turnKey{digest, maxMemory}, instrumented.Wasm)
 	if err != nil {
 		if refusal := invalid(module); refusal != nil {
 			return nil, refusal
@@ -45,14 +46,16 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 		return nil, fmt.Errorf("compile module: %w", err)
 	}
 	instrumented.Wasm = nil
-	return &Module{engine: e, digest: host.ModuleDigest(module), info: instrumented, compiled: compiled}, nil
+	return &Module{engine: e, digest: digest, info: instrumented, compiled: compiled}, nil
 }
 
 // compile has wazero validate and compile. It tries again without what the
 // cache holds where that is damaged, or could not be written.
-func (e *Engine) compile(wasm []byte) (wazero.CompiledModule, error) {
-	e.compiling.Lock()
-	defer e.compiling.Unlock()
+func (e *Engine) compile(key turnKey, wasm []byte) (wazero.CompiledModule, error) {
+	defer e.turns.take(key, len(wasm))()
+	if e.cache != nil {
+		trimCache(e.cacheDir, maxCache)
+	}
 	ctx := e.compileContext()
 	compiled, err := e.runtime.CompileModule(ctx, wasm)
 	if err != nil && e.cache != nil {

@@ -138,7 +138,7 @@ func TestCacheDamaged(t *testing.T) {
 		}
 	}
 	compile()
-	files, err := filepath.Glob(filepath.Join(dir, "wazero-*", "*"))
+	files, err := filepath.Glob(filepath.Join(dir, "code-*", "wazero-*", "*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("cache holds %v, %v; want one file", files, err)
 	}

@@ -132,21 +132,28 @@ func (m *modules) makeRoom(inUse func(audit.Digest) bool) error {
 func (m *modules) compile(module audit.Digest, config host.Config) (*engine.Module, error) {
 	key := moduleKey{module, config.MaxMemory}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c := m.compiled[key]; c != nil {
+	c := m.compiled[key]
+	m.mu.Unlock()
+	if c != nil {
 		return c, nil
 	}
 	wasm, err := m.get(module)
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.engine.Compile(wasm, config.MaxMemory)
+	c, err = m.engine.Compile(wasm, config.MaxMemory)
 	var refusal *instrument.Refusal
 	if errors.As(err, &refusal) {
 		return nil, fmt.Errorf("%w: %w", host.ErrModuleRefused, refusal)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compile module: %w", err)
+	}
+	// Others compile meanwhile, this module too.
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if first := m.compiled[key]; first != nil {
+		return first, c.Close()
 	}
 	m.compiled[key] = c
 	return c, nil
