@@ -142,6 +142,9 @@ func (t *Tree) Update(memory []byte, dirty []uint32) {
 	}
 }
 
+// Set gives a page's digest, for who has it and not the memory.
+func (t *Tree) Set(index uint32, d audit.Digest) { t.set(index, d) }
+
 func (t *Tree) set(index uint32, d audit.Digest) {
 	n := t.own(0, index/Fanout)
 	if n.children[index%Fanout] == d {

@@ -30,6 +30,7 @@ var layers = []layer{
 
 	{"snapshot", []string{"audit/...", "ordering"}, "a state is data: it knows no machine and no network"},
 	{"snapshot/paging", []string{"snapshot"}, "an adapter imports its parent and one library"},
+	{"snapshot/archive", []string{"audit/...", "ordering", "snapshot"}, "an adapter imports its parent and one library"},
 	{"snapshot/store", []string{"audit/...", "ordering", "snapshot"}, "an adapter imports its parent and one library"},
 	{"snapshot/transfer", []string{"audit/...", "ordering", "snapshot"}, "an adapter imports its parent and one library"},
 
