@@ -131,10 +131,18 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 		return nil, err
 	}
 	defer func() { _ = served.Unsubscribe() }() // fails only with the connection
-	request := host.PrepareFormat.Encode(host.Prepare{Module: host.ModuleDigest(wasm), Config: config, From: from})
+	digest := host.ModuleDigest(wasm)
+	return c.gatherHoldings(ctx, host.Prepare{Module: digest, Config: config, From: from}, digest, members)
+}
+
+// gatherHoldings asks the replicas to hold a module or a checkpoint, by its
+// digest, until all voters do, or a majority does and the others cannot or take
+// too long.
+func (c *Client) gatherHoldings(ctx context.Context, request host.Prepare, what audit.Digest, members audit.Members) ([]audit.Holding, error) {
 	var held []audit.Holding
 	var refused, failed error
-	err = gather(ctx, c.conn, host.PrepareSubject(c.opts.Machine), request, preparePatience, func(data []byte) bool {
+	failures := 0
+	err := gather(ctx, c.conn, host.PrepareSubject(c.opts.Machine), host.PrepareFormat.Encode(request), preparePatience, func(data []byte) bool {
 		var p host.Prepared
 		if host.PreparedFormat.Decode(data, &p) != nil {
 			return false
@@ -146,10 +154,11 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 			return true
 		case p.Error != "":
 			failed = errors.New(p.Error)
-		case voter && p.Holding.Module == host.ModuleDigest(wasm) && p.Holding.Verify(key) == nil:
+			failures++
+		case voter && p.Holding.Module == what && p.Holding.Verify(key) == nil:
 			held = append(held, p.Holding)
 		}
-		return len(held) == members.Voters()
+		return len(held) == members.Voters() || len(held) >= members.Majority() && len(held)+failures >= members.Voters()
 	})
 	switch {
 	case err != nil:
@@ -157,7 +166,7 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 	case refused != nil:
 		return nil, refused
 	case len(held) < members.Majority():
-		return nil, fmt.Errorf("module is held by %d of %d voters, want %d: %w", len(held), members.Voters(), members.Majority(), errors.Join(failed, errTooFew))
+		return nil, fmt.Errorf("module or checkpoint is held by %d of %d voters, want %d: %w", len(held), members.Voters(), members.Majority(), errors.Join(failed, errTooFew))
 	}
 	return held, nil
 }

@@ -14,6 +14,7 @@ type arrival struct {
 	module  audit.Digest
 	config  Config
 	members audit.Members // DEPLOY only
+	origin  *system       // of the checkpoint that a DEPLOY names
 	guest   Guest         // nil if refused, or once adopted
 	refusal Receipt
 }
@@ -28,10 +29,12 @@ type arrival struct {
 func (m *Machine) arrive(c Control, seq ordering.Seq) (*arrival, error) {
 	a := &arrival{config: m.config, members: m.members}
 	var holders []audit.Holding
+	var deploy Deploy
 	var err error
 	switch {
 	case c.Kind == ControlDeploy && !m.deployed:
-		holders, err = m.arriveDeploy(a, c, seq)
+		deploy, err = m.arriveDeploy(a, c, seq)
+		holders = deploy.Holders
 	case c.Kind == ControlUpgrade && m.deployed:
 		var body Upgrade
 		err = UpgradeFormat.Decode(c.Body, &body)
@@ -43,9 +46,16 @@ func (m *Machine) arrive(c Control, seq ordering.Seq) (*arrival, error) {
 		a.refusal = refused(0, RefusedMalformed, err.Error())
 		return a, nil
 	}
-	if n := held(m.machine, a.module, a.members, holders); n < a.members.Majority() {
-		a.refusal = refused(0, RefusedModule, fmt.Sprintf("module is held by %d of %d voters, want %d", n, a.members.Voters(), a.members.Majority()))
+	what, why, of := a.module, RefusedModule, "module"
+	if deploy.Checkpoint != (audit.Digest{}) {
+		what, why, of = deploy.Checkpoint, RefusedCheckpoint, "checkpoint"
+	}
+	if n := held(m.machine, what, a.members, holders); n < a.members.Majority() {
+		a.refusal = refused(0, why, fmt.Sprintf("%s is held by %d of %d voters, want %d", of, n, a.members.Voters(), a.members.Majority()))
 		return a, nil
+	}
+	if deploy.Checkpoint != (audit.Digest{}) {
+		return a, m.inherit(a, deploy)
 	}
 	guest, err := m.load(a.module, a.config)
 	if errors.Is(err, ErrModuleRefused) {
@@ -59,24 +69,25 @@ func (m *Machine) arrive(c Control, seq ordering.Seq) (*arrival, error) {
 	return a, nil
 }
 
-func (m *Machine) arriveDeploy(a *arrival, c Control, seq ordering.Seq) ([]audit.Holding, error) {
+func (m *Machine) arriveDeploy(a *arrival, c Control, seq ordering.Seq) (Deploy, error) {
 	var body Deploy
 	if err := DeployFormat.Decode(c.Body, &body); err != nil {
-		return nil, err
+		return body, err
 	}
 	if body.Machine != m.machine {
-		return nil, fmt.Errorf("deploy is for machine %q, this is %q", body.Machine, m.machine)
+		return body, fmt.Errorf("deploy is for machine %q, this is %q", body.Machine, m.machine)
 	}
 	a.module, a.config = body.Module, body.Config.Resolve(m.profile)
 	if err := a.config.Validate(m.profile); err != nil {
-		return nil, err
+		return body, err
 	}
 	var err error
 	a.members, err = found(body.Members, a.config.Mode, seq)
-	return body.Holders, err
+	return body, err
 }
 
-// held counts the voters that have stated to hold a module.
+// held counts the voters that have stated to hold a module, or a checkpoint by
+// its root.
 func held(machine string, module audit.Digest, members audit.Members, holders []audit.Holding) int {
 	if len(holders) > maxMembers {
 		return 0

@@ -134,7 +134,11 @@ type Deploy struct {
 	Module  audit.Digest // BLAKE3 of the module's bytes
 	Config  Config
 	Members []audit.Member  // ascending by ID, at least one voter
-	Holders []audit.Holding // of the module, by a majority of the voters
+	Holders []audit.Holding // of the module, or of the checkpoint, by a majority of the voters
+	// Checkpoint is the root of a state of another machine to begin from, instead
+	// of lockstep_init; zero: none. Module may be zero then, and what Config
+	// leaves open is as it was there.
+	Checkpoint audit.Digest
 }
 
 // Join adds a replica, or makes an observer a voter.

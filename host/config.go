@@ -43,14 +43,22 @@ const (
 
 // Resolve returns c with the defaults filled in.
 func (c Config) Resolve(profile uint32) Config {
-	c.Profile = or(c.Profile, profile)
-	c.MaxMemory = or(c.MaxMemory, DefaultMaxMemory)
-	c.InputGas = or(c.InputGas, DefaultInputGas)
-	c.LifecycleGas = or(c.LifecycleGas, DefaultLifecycleGas)
-	c.QueryGas = or(c.QueryGas, DefaultQueryGas)
-	c.Mode = or(c.Mode, audit.Majority)
-	c.AuditEvery = or(c.AuditEvery, DefaultAuditEvery)
-	c.CheckpointEvery = or(c.CheckpointEvery, DefaultCheckpointEvery)
+	return c.inherit(Config{
+		Profile: profile, MaxMemory: DefaultMaxMemory, InputGas: DefaultInputGas, LifecycleGas: DefaultLifecycleGas,
+		QueryGas: DefaultQueryGas, Mode: audit.Majority, AuditEvery: DefaultAuditEvery, CheckpointEvery: DefaultCheckpointEvery,
+	})
+}
+
+// inherit returns c with what it leaves open as in another config.
+func (c Config) inherit(from Config) Config {
+	c.Profile = or(c.Profile, from.Profile)
+	c.MaxMemory = or(c.MaxMemory, from.MaxMemory)
+	c.InputGas = or(c.InputGas, from.InputGas)
+	c.LifecycleGas = or(c.LifecycleGas, from.LifecycleGas)
+	c.QueryGas = or(c.QueryGas, from.QueryGas)
+	c.Mode = or(c.Mode, from.Mode)
+	c.AuditEvery = or(c.AuditEvery, from.AuditEvery)
+	c.CheckpointEvery = or(c.CheckpointEvery, from.CheckpointEvery)
 	return c
 }
 

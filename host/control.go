@@ -69,13 +69,19 @@ func (m *Machine) changeMembers(next audit.Members, err error, t *Transition) Re
 	return Receipt{}
 }
 
-// deploy makes the guest and the first membership, and a checkpoint, so that
-// there is one from the beginning.
+// deploy makes the guest, by lockstep_init or from another machine's checkpoint,
+// and the first membership, and a checkpoint, so that there is one from the
+// beginning.
 func (m *Machine) deploy(a *arrival, t *Transition) Receipt {
 	if a.guest == nil {
 		return a.refusal
 	}
-	o := m.bounded(a.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportInit}, a.config)))
+	var o Outcome
+	if a.origin != nil {
+		m.settle(a.origin)
+	} else {
+		o = m.bounded(a.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportInit}, a.config)))
+	}
 	t.Log = append(t.Log, o.Log...)
 	if o.Status != wasmabi.OK {
 		return receiptOf(0, o)

@@ -31,6 +31,7 @@ type Machine struct {
 	system
 	profile uint32
 	load    Load
+	imports Import // nil: none
 
 	guest    Guest // nil before DEPLOY
 	tree     *snapshot.Tree

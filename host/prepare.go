@@ -14,6 +14,9 @@ type Prepare struct {
 	Module audit.Digest
 	Config Config // of the DEPLOY; ignored by a machine that is deployed
 	From   string // subject on which the asker serves the module as a blob
+	// Checkpoint is the root of a state that was imported, instead of a module;
+	// what is held is then that state.
+	Checkpoint audit.Digest
 }
 
 // Prepared is a replica's answer: a signed holding, or why there is none.

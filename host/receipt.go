@@ -25,15 +25,16 @@ type Refusal uint32
 
 // The refusals. Values are part of the wire format; never renumber.
 const (
-	RefusedTooLate        Refusal = 1 // the receipt of this number was forgotten; it may have been applied
-	RefusedSessionExpired Refusal = 2 // the session was evicted; its inputs may have been applied
-	RefusedNotDeployed    Refusal = 3 // the machine has no guest yet
-	RefusedDeployed       Refusal = 4 // the machine has a guest already
-	RefusedModule         Refusal = 5 // the module is not a guest; Output says why
-	RefusedMember         Refusal = 6 // the membership forbids it; Output says why
-	RefusedMalformed      Refusal = 7 // the control input's body is not what its kind wants
-	RefusedUpgrade        Refusal = 8 // a guest failed to save or load its state; Output says which
-	RefusedSignature      Refusal = 9 // the entry is not signed by the client that it names
+	RefusedTooLate        Refusal = 1  // the receipt of this number was forgotten; it may have been applied
+	RefusedSessionExpired Refusal = 2  // the session was evicted; its inputs may have been applied
+	RefusedNotDeployed    Refusal = 3  // the machine has no guest yet
+	RefusedDeployed       Refusal = 4  // the machine has a guest already
+	RefusedModule         Refusal = 5  // the module is not a guest; Output says why
+	RefusedMember         Refusal = 6  // the membership forbids it; Output says why
+	RefusedMalformed      Refusal = 7  // the control input's body is not what its kind wants
+	RefusedUpgrade        Refusal = 8  // a guest failed to save or load its state; Output says which
+	RefusedSignature      Refusal = 9  // the entry is not signed by the client that it names
+	RefusedCheckpoint     Refusal = 10 // the machine cannot begin from it; Output says why
 )
 
 func (r Refusal) String() string {
@@ -42,6 +43,7 @@ func (r Refusal) String() string {
 		RefusedNotDeployed: "machine is not deployed", RefusedDeployed: "machine is deployed already",
 		RefusedModule: "module refused", RefusedMember: "membership refused",
 		RefusedMalformed: "malformed control input", RefusedUpgrade: "upgrade failed", RefusedSignature: "input is not signed by its client",
+		RefusedCheckpoint: "checkpoint refused",
 	}
 	if int(r) < len(names) && names[r] != "" {
 		return names[r]

@@ -25,6 +25,7 @@ import (
 type deployment struct {
 	machine  ordering.Name
 	wasm     []byte
+	from     audit.Digest // root of a checkpoint to begin from; zero: none
 	on       []string
 	replicas int
 	logBytes daemon.Size
@@ -43,24 +44,36 @@ type deployed struct {
 
 func deployCommand(r *remote) *cobra.Command {
 	d := deployment{}
+	var checkpoint string
 	c := &cobra.Command{
-		Use:   "deploy MACHINE GUEST.wasm",
+		Use:   "deploy MACHINE {GUEST.wasm | --checkpoint ROOT}",
 		Short: "Make a machine: its log, its replicas and its guest",
 		Long: `Asks nodes to host the machine, makes its log, and orders the guest as its first
 input. It returns when a majority of the replicas has run the guest's init.
 
 Replicas go to three nodes that host the fewest machines, or to those named with
---on. With one node there is one replica, which no fault is survived with.`,
+--on. With one node there is one replica, which no fault is survived with.
+
+With --checkpoint the machine begins from a state that 'lockstep checkpoint import'
+has put on most of these nodes, with the guest that the state is of.`,
 		Example: `  lockstep deploy counter counter.wasm
   lockstep deploy kv kv.wasm --on n1,n2,n3 --memory 1GiB`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) (err error) {
+			if (len(args) == 2) == (checkpoint != "") {
+				return usage("a machine begins either with a guest or with --checkpoint")
+			}
 			d.machine = ordering.Name(args[0])
 			if err := d.machine.Validate(); err != nil {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
 			d.config.MaxMemory = uint32(min(d.memory/(64<<10), 1<<31))
-			if d.wasm, err = readGuest(args[1], d.config.MaxMemory); err != nil {
+			if checkpoint != "" {
+				d.from, err = readRoot(checkpoint)
+			} else {
+				d.wasm, err = readGuest(args[1], d.config.MaxMemory)
+			}
+			if err != nil {
 				return err
 			}
 			ctx, cancel := r.within(c)
@@ -76,6 +89,7 @@ Replicas go to three nodes that host the fewest machines, or to those named with
 		},
 	}
 	fs := c.Flags()
+	fs.StringVar(&checkpoint, "checkpoint", "", "root of an imported checkpoint to begin from")
 	fs.StringSliceVar(&d.on, "on", nil, "nodes that get a replica")
 	fs.IntVar(&d.replicas, "replicas", 0, "number of replicas, odd (default: 3, or 1 where there are fewer nodes)")
 	fs.TextVar(&d.logBytes, "log-bytes", daemon.Size(0), "bound on the log; a full log refuses inputs (0: 1GiB)")
@@ -124,7 +138,14 @@ func (r *remote) deploy(ctx context.Context, d deployment, progress io.Writer) (
 		return deployed{}, err
 	}
 	defer func() { _ = cl.Close() }() // nothing is under way any more
-	out, err := cl.Deploy(ctx, d.wasm, d.config, chosen)
+	deploy, module := cl.Deploy, host.ModuleDigest(d.wasm).Hex()
+	if d.from != (audit.Digest{}) {
+		module = "that of checkpoint " + d.from.Hex()
+		deploy = func(ctx context.Context, _ []byte, config host.Config, on []audit.ReplicaID) (client.Output, error) {
+			return cl.DeployFrom(ctx, d.from, config, on)
+		}
+	}
+	out, err := deploy(ctx, d.wasm, d.config, chosen)
 	var refused *client.RefusedError
 	if errors.As(err, &refused) && refused.Refusal == host.RefusedDeployed {
 		return deployed{}, fmt.Errorf("machine %s is deployed already: 'lockstep upgrade' replaces its guest and keeps its state", d.machine)
@@ -132,7 +153,7 @@ func (r *remote) deploy(ctx context.Context, d deployment, progress io.Writer) (
 	if err != nil {
 		return deployed{}, err
 	}
-	return deployed{string(d.machine), host.ModuleDigest(d.wasm).Hex(), chosen, uint64(out.Seq), out.Gas}, nil
+	return deployed{string(d.machine), module, chosen, uint64(out.Seq), out.Gas}, nil
 }
 
 // choose picks the nodes that get a replica.

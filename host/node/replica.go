@@ -148,7 +148,9 @@ func (r *Replica) resume() error {
 }
 
 func (r *Replica) newMachine() *host.Machine {
-	return host.New(string(r.name), instrument.Profile, r.node.modules.load)
+	m := host.New(string(r.name), instrument.Profile, r.node.modules.load)
+	m.SetImport(r.node.imported)
+	return m
 }
 
 // close stops the loop and waits for it.
@@ -301,6 +303,9 @@ func (r *Replica) follow(b readBatch) error {
 	for _, e := range b.entries {
 		began := time.Now()
 		t, err := r.apply(e)
+		if errors.Is(err, errMoved) {
+			return r.position()
+		}
 		if err != nil {
 			return err
 		}
@@ -322,6 +327,10 @@ func (r *Replica) apply(e *host.Parsed) (*host.Transition, error) {
 	for {
 		t, err := r.machine.ApplyParsed(e)
 		var missing *MissingModuleError
+		var absent *MissingImportError
+		if errors.As(err, &absent) {
+			return nil, r.skipImport(absent)
+		}
 		if !errors.As(err, &missing) {
 			return t, err
 		}

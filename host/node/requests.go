@@ -56,10 +56,14 @@ func (r *Replica) prepare(m *nats.Msg) {
 		return
 	}
 	var a host.Prepared
-	if err := r.hold(q); err != nil {
+	what, hold := q.Module, r.hold
+	if q.Checkpoint != (audit.Digest{}) {
+		what, hold = q.Checkpoint, r.holdImport
+	}
+	if err := hold(q); err != nil {
 		a.Refused, a.Error = errors.Is(err, host.ErrModuleRefused), err.Error()
 	} else {
-		a.Holding = audit.Holding{Machine: string(r.name), Replica: r.id, Module: q.Module}
+		a.Holding = audit.Holding{Machine: string(r.name), Replica: r.id, Module: what}
 		a.Holding.Sign(r.key)
 	}
 	_ = m.Respond(host.PreparedFormat.Encode(a))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lockstep/audit"
 	"lockstep/snapshot"
 )
 
@@ -75,13 +76,39 @@ func (s *Store) Restore(man snapshot.Manifest, local *snapshot.TreeView, patch f
 var zeroPage [snapshot.PageSize]byte
 
 // Verify reads all of a checkpoint and checks it against its root. It returns
-// the first part that is bad, and how many bytes it read.
-func (s *Store) Verify(man snapshot.Manifest) (read uint64, err error) {
-	empty := snapshot.NewTree()
-	empty.Resize(int(man.Size))
-	err = s.Restore(man, empty.View(), func(pages []snapshot.Page) error {
-		read += uint64(len(pages)) * snapshot.PageSize
+// the first part that is bad, and how many pages are not zeros.
+func (s *Store) Verify(man snapshot.Manifest) (pages int, err error) {
+	err = s.Pages(man, func(snapshot.Page) error {
+		pages++
 		return nil
 	})
-	return read, err
+	return pages, err
+}
+
+// Pages hands the pages of a checkpoint to take, ascending, but for those of
+// zeros. A part that is bad or gone is a *CorruptError.
+func (s *Store) Pages(man snapshot.Manifest, take func(snapshot.Page) error) error {
+	if man.Size == 0 {
+		return nil
+	}
+	return s.pagesBelow(man.Machine, snapshot.Ref{Level: snapshot.Levels, Digest: man.Pages}, take)
+}
+
+func (s *Store) pagesBelow(machine string, p snapshot.Ref, take func(snapshot.Page) error) error {
+	if p.Digest == (audit.Digest{}) || p.Level == 0 && p.Digest == snapshot.ZeroPage {
+		return nil
+	}
+	part, err := s.whole(machine, p)
+	if err != nil {
+		return err
+	}
+	if p.Level == 0 {
+		return take(snapshot.Page{Index: p.Index, Data: part})
+	}
+	for i := range uint32(snapshot.Fanout) {
+		if err := s.pagesBelow(machine, snapshot.Child(p, part, i), take); err != nil {
+			return err
+		}
+	}
+	return nil
 }
