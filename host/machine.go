@@ -31,7 +31,7 @@ type Machine struct {
 	system
 	profile uint32
 	load    Load
-	imports Import // nil: none
+	imports func(root audit.Digest) (*Imported, error) // nil: none
 
 	guest    Guest // nil before DEPLOY
 	tree     *snapshot.Tree

@@ -8,10 +8,6 @@ import (
 	"lockstep/snapshot"
 )
 
-// Import gives a state from another cluster that this replica holds, by its
-// root. Any error is the world's: Apply returns it with nothing changed.
-type Import func(root audit.Digest) (*Imported, error)
-
 // Imported is a state from another cluster.
 type Imported struct {
 	Manifest snapshot.Manifest
@@ -20,25 +16,19 @@ type Imported struct {
 	Pages func(take func([]snapshot.Page) error) error
 }
 
-// Origin is what a manifest tells of the machine that it is a state of.
-type Origin struct {
-	Deployed bool
-	Module   audit.Digest
-	Config   Config
-	Members  audit.Members
-}
-
-// OriginOf reads the system state in a manifest.
-func OriginOf(man snapshot.Manifest) (Origin, error) {
+// ModuleOf tells of which module a manifest's state is, and the config of its
+// machine; deployed is false if it has no guest.
+func ModuleOf(man snapshot.Manifest) (module audit.Digest, config Config, deployed bool, err error) {
 	var s system
 	if err := s.decode(man.System); err != nil {
-		return Origin{}, fmt.Errorf("read system state: %w", err)
+		return module, config, false, fmt.Errorf("read system state: %w", err)
 	}
-	return Origin{s.deployed, s.module, s.config, s.members}, nil
+	return s.module, s.config, s.deployed, nil
 }
 
-// SetImport says where imported states come from. Without, there are none.
-func (m *Machine) SetImport(from Import) { m.imports = from }
+// SetImport says where imported states come from, by their roots. Without, there
+// are none. Any error is the world's: Apply returns it with nothing changed.
+func (m *Machine) SetImport(from func(root audit.Digest) (*Imported, error)) { m.imports = from }
 
 // inherit makes the guest of a DEPLOY that names a checkpoint: the module, the
 // memory, the globals, the timers and what the config leaves open are those of

@@ -14,8 +14,11 @@ import (
 	"lockstep/wasmabi"
 )
 
+// imports is where a machine has imported states from.
+type imports = func(audit.Digest) (*host.Imported, error)
+
 // importOf is a machine's state as an import of another.
-func importOf(m *host.Machine) (audit.Digest, host.Import) {
+func importOf(m *host.Machine) (audit.Digest, imports) {
 	man, memory := m.Manifest(), bytes.Clone(m.Memory())
 	root := man.Root()
 	return root, func(d audit.Digest) (*host.Imported, error) {
@@ -54,9 +57,9 @@ func TestDeployFromCheckpoint(t *testing.T) {
 	for i := range uint64(20) {
 		a.apply(batch(0, 1+i, kv.Put(fmt.Sprint("key-", i), bytes.Repeat([]byte{byte(i)}, 3000))))
 	}
-	root, imports := importOf(a.Machine)
+	root, held := importOf(a.Machine)
 	b := newBench(t, w)
-	b.SetImport(imports)
+	b.SetImport(held)
 	tr, r := b.apply(deployFrom(root, nil))
 	if len(r) != 1 || r[0].Status != wasmabi.OK || tr.Checkpoint == nil || tr.Members == nil {
 		t.Fatalf("deploy from a checkpoint: %+v (%s)", r, r[0].Output)
@@ -91,18 +94,18 @@ func TestDeployFromCheckpoint(t *testing.T) {
 func TestDeployFromCheckpointRefused(t *testing.T) {
 	w := newWorld(t, kv.V1, kv.V2)
 	a := deployed(t, w, kv.V2)
-	root, imports := importOf(a.Machine)
+	root, held := importOf(a.Machine)
 	empty, noGuest := importOf(newBench(t, w).Machine)
 	for name, c := range map[string]struct {
 		data []byte
-		from host.Import
+		from imports
 		want host.Refusal
 	}{
-		"held by a minority": {deployFrom(root, func(d *host.Deploy) { d.Holders = d.Holders[:1] }), imports, host.RefusedCheckpoint},
-		"holders of module":  {deployFrom(root, func(d *host.Deploy) { d.Holders = holdings(host.ModuleDigest(kv.V2), "a", "b") }), imports, host.RefusedCheckpoint},
-		"another module":     {deployFrom(root, func(d *host.Deploy) { d.Module = host.ModuleDigest(kv.V1) }), imports, host.RefusedCheckpoint},
-		"too little memory":  {deployFrom(root, func(d *host.Deploy) { d.Config.MaxMemory = 1 }), imports, host.RefusedCheckpoint},
-		"another profile":    {deployFrom(root, func(d *host.Deploy) { d.Config.Profile = 99 }), imports, host.RefusedMalformed},
+		"held by a minority": {deployFrom(root, func(d *host.Deploy) { d.Holders = d.Holders[:1] }), held, host.RefusedCheckpoint},
+		"holders of module":  {deployFrom(root, func(d *host.Deploy) { d.Holders = holdings(host.ModuleDigest(kv.V2), "a", "b") }), held, host.RefusedCheckpoint},
+		"another module":     {deployFrom(root, func(d *host.Deploy) { d.Module = host.ModuleDigest(kv.V1) }), held, host.RefusedCheckpoint},
+		"too little memory":  {deployFrom(root, func(d *host.Deploy) { d.Config.MaxMemory = 1 }), held, host.RefusedCheckpoint},
+		"another profile":    {deployFrom(root, func(d *host.Deploy) { d.Config.Profile = 99 }), held, host.RefusedMalformed},
 		"no guest":           {deployFrom(empty, nil), noGuest, host.RefusedCheckpoint},
 	} {
 		b := newBench(t, w)
@@ -118,7 +121,7 @@ func TestDeployFromCheckpointRefused(t *testing.T) {
 	// What is not here, or rotten here, is this replica's trouble alone: nothing
 	// is applied.
 	rotten := func(d audit.Digest) (*host.Imported, error) {
-		im, err := imports(d)
+		im, err := held(d)
 		pages := im.Pages
 		im.Pages = func(take func([]snapshot.Page) error) error {
 			return pages(func(list []snapshot.Page) error {
@@ -130,7 +133,7 @@ func TestDeployFromCheckpointRefused(t *testing.T) {
 		}
 		return im, err
 	}
-	for name, from := range map[string]host.Import{"none": nil, "absent": func(audit.Digest) (*host.Imported, error) { return nil, errors.New("not here") }, "rotten": rotten} {
+	for name, from := range map[string]imports{"none": nil, "absent": func(audit.Digest) (*host.Imported, error) { return nil, errors.New("not here") }, "rotten": rotten} {
 		b := newBench(t, w)
 		b.SetImport(from)
 		if tr, err := b.Apply(ordering.Entry{Epoch: 1, Seq: 1, Time: 1, Data: deployFrom(root, nil)}); err == nil || b.Seq() != 0 {

@@ -42,8 +42,8 @@ type listed struct {
 
 func listedOf(man snapshot.Manifest, imported bool) listed {
 	l := listed{man.Machine, uint64(man.Epoch), uint64(man.Seq), man.Size, "", man.Root().Hex(), imported}
-	if origin, err := host.OriginOf(man); err == nil && origin.Deployed {
-		l.Module = origin.Module.Hex()
+	if module, _, deployed, err := host.ModuleOf(man); err == nil && deployed {
+		l.Module = module.Hex()
 	}
 	return l
 }

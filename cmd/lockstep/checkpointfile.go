@@ -71,16 +71,16 @@ func export(f io.Writer, s *store.Store, dir string, man snapshot.Manifest) erro
 
 // storedModule reads the module of a state from the node's folder.
 func storedModule(dir string, man snapshot.Manifest) ([]byte, error) {
-	origin, err := host.OriginOf(man)
-	if err != nil || !origin.Deployed {
+	module, _, deployed, err := host.ModuleOf(man)
+	if err != nil || !deployed {
 		return nil, err
 	}
-	wasm, err := os.ReadFile(filepath.Join(dir, "modules", origin.Module.Hex()+".wasm"))
+	wasm, err := os.ReadFile(filepath.Join(dir, "modules", module.Hex()+".wasm"))
 	if err != nil {
 		return nil, fmt.Errorf("read module of checkpoint: %w", err)
 	}
-	if host.ModuleDigest(wasm) != origin.Module {
-		return nil, fmt.Errorf("module %s is corrupt on disk", origin.Module.Hex())
+	if host.ModuleDigest(wasm) != module {
+		return nil, fmt.Errorf("module %s is corrupt on disk", module.Hex())
 	}
 	return wasm, nil
 }
@@ -117,12 +117,12 @@ func verifyFile(path string) (_ snapshot.Manifest, err error) {
 	if err != nil {
 		return snapshot.Manifest{}, fmt.Errorf("%s: %w", path, err)
 	}
-	origin, err := host.OriginOf(head.Manifest)
+	module, _, deployed, err := host.ModuleOf(head.Manifest)
 	if err != nil {
 		return snapshot.Manifest{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if origin.Deployed && host.ModuleDigest(head.Module) != origin.Module {
-		return snapshot.Manifest{}, fmt.Errorf("%s: its module is not %s, which its manifest names", path, origin.Module.Hex())
+	if deployed && host.ModuleDigest(head.Module) != module {
+		return snapshot.Manifest{}, fmt.Errorf("%s: its module is not %s, which its manifest names", path, module.Hex())
 	}
 	return head.Manifest, nil
 }

@@ -29,7 +29,7 @@ func ImportPath(dir string, root audit.Digest) string {
 	return filepath.Join(dir, "imports", root.Hex()+".checkpoint")
 }
 
-// imported is host.Import.
+// imported gives an imported state to a machine.
 func (n *Node) imported(root audit.Digest) (*host.Imported, error) {
 	path := ImportPath(n.opts.Dir, root)
 	var head archive.Head
@@ -101,11 +101,11 @@ func (r *Replica) holdImport(q host.Prepare) error {
 	if err := imported.Pages(func([]snapshot.Page) error { return nil }); err != nil {
 		return err
 	}
-	origin, err := host.OriginOf(imported.Manifest)
-	if err != nil {
-		return err
+	module, config, deployed, err := host.ModuleOf(imported.Manifest)
+	if err != nil || !deployed {
+		return errors.Join(errors.New("imported checkpoint has no guest"), err)
 	}
-	_, err = r.node.modules.compile(origin.Module, origin.Config.Resolve(instrument.Profile))
+	_, err = r.node.modules.compile(module, config.Resolve(instrument.Profile))
 	return err
 }
 
