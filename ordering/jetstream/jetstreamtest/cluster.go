@@ -5,6 +5,7 @@ package jetstreamtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -77,18 +78,23 @@ func options(t testing.TB, n int, base embedded.Options) (all []embedded.Options
 	return all, urls
 }
 
-// freeAddrs finds n ports that are free at this moment.
+// freeAddrs finds n ports that nobody listens at, below those that the system gives to connections that go out: one
+// of these could take a port before its server does, or while that is down.
 func freeAddrs(t testing.TB, n int) (addrs []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		if len(addrs) == n {
+			return addrs
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer func() { _ = l.Close() }()
 		addrs = append(addrs, l.Addr().String())
 	}
-	return addrs
+	t.Fatal("no ports are free")
+	return nil
 }
 
 func (c *Cluster) start(t testing.TB, i int) {
