@@ -30,6 +30,7 @@ import (
 	"lockstep/host/engine"
 	"lockstep/host/node"
 	"lockstep/ordering/jetstream"
+	"lockstep/ordering/jetstream/doctor"
 	"lockstep/ordering/jetstream/embedded"
 )
 
@@ -135,6 +136,9 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	desk := &Desk{Node: d.node, Conn: d.conn, Self: admin.Node{Version: d.opts.Version, Engine: d.config.Engine}, Logger: d.logger}
 	if d.server != nil {
 		desk.Self.Server = d.server.ClientURL()
+		if _, err := doctor.Serve(d.conn, d.server.Settings); err != nil {
+			return err
+		}
 	}
 	if err := desk.Serve(); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host/engine"
+	"lockstep/host/local/link"
 	"lockstep/host/node"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
@@ -66,9 +67,9 @@ type Cluster struct {
 type peer struct {
 	name   string
 	founds bool
-	port   int           // for clients; chosen at the first start and kept
-	out    map[int]*link // to the peer of that number, or to itself
-	up     *link         // to a server elsewhere
+	port   int                // for clients; chosen at the first start and kept
+	out    map[int]*link.Link // to the peer of that number, or to itself
+	up     *link.Link         // to a server elsewhere
 	server *embedded.Server
 	conn   *nats.Conn
 	node   *node.Node
@@ -126,23 +127,23 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 // addPeer makes the links of one more node, to and from all others.
 func (c *Cluster) addPeer(founds bool) error {
 	i := len(c.peers)
-	p := &peer{name: fmt.Sprintf("n%d", i+1), founds: founds, port: -1, out: make(map[int]*link)}
+	p := &peer{name: fmt.Sprintf("n%d", i+1), founds: founds, port: -1, out: make(map[int]*link.Link)}
 	c.peers = append(c.peers, p)
 	if c.outside() {
 		return c.addUplink(i)
 	}
 	for j, q := range c.peers {
 		var err error
-		if p.out[j], err = newLink(); err != nil {
+		if p.out[j], err = link.New(); err != nil {
 			return err
 		}
 		if q.server != nil {
-			p.out[j].set(q.server.ClusterAddr(), false)
+			p.out[j].Set(q.server.ClusterAddr(), false)
 		}
 		if j == i || !founds {
 			continue // founders do not know of those who come later
 		}
-		if q.out[i], err = newLink(); err != nil {
+		if q.out[i], err = link.New(); err != nil {
 			return err
 		}
 	}
@@ -156,7 +157,7 @@ func (c *Cluster) startServer(ctx context.Context, i int) error {
 	var routes []string
 	for j := range c.peers {
 		if l := p.out[j]; l != nil && (p.founds || j != i) {
-			routes = append(routes, l.addr())
+			routes = append(routes, l.Addr())
 		}
 	}
 	server, err := embedded.Start(embedded.Options{
@@ -192,10 +193,10 @@ func (c *Cluster) openLinks(i int) {
 	p := c.peers[i]
 	for j, q := range c.peers {
 		if l := q.out[i]; l != nil {
-			l.set(p.server.ClusterAddr(), false)
+			l.Set(p.server.ClusterAddr(), false)
 		}
 		if l := p.out[j]; l != nil && q.server != nil {
-			l.set(q.server.ClusterAddr(), false)
+			l.Set(q.server.ClusterAddr(), false)
 		}
 	}
 }
@@ -270,12 +271,12 @@ func (c *Cluster) Kill(i int) {
 	defer c.mu.Unlock()
 	p := c.peers[i]
 	if p.up != nil {
-		p.up.set("", true)
+		p.up.Set("", true)
 	}
 	for j, q := range c.peers {
-		for _, l := range []*link{p.out[j], q.out[i]} {
+		for _, l := range []*link.Link{p.out[j], q.out[i]} {
 			if l != nil {
-				l.set("", true)
+				l.Set("", true)
 			}
 		}
 	}
@@ -290,7 +291,7 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 		return fmt.Errorf("restart %s: it runs", c.peers[i].name)
 	}
 	if c.outside() {
-		c.peers[i].up.set(c.uplinkTarget(i), false)
+		c.peers[i].up.Set(c.uplinkTarget(i), false)
 		return c.startNode(ctx, i)
 	}
 	if err := c.startServer(ctx, i); err != nil {
@@ -370,10 +371,10 @@ func (c *Cluster) Close() error {
 	}
 	for _, p := range c.peers {
 		for _, l := range p.out {
-			l.close()
+			l.Close()
 		}
 		if p.up != nil {
-			p.up.close()
+			p.up.Close()
 		}
 	}
 	if c.shared != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	njs "github.com/nats-io/nats.go/jetstream"
 
+	"lockstep/host/local/link"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 )
@@ -33,11 +34,11 @@ func (c *Cluster) replicas() int {
 
 // addUplink makes the link from a node to one of the servers elsewhere.
 func (c *Cluster) addUplink(i int) error {
-	l, err := newLink()
+	l, err := link.New()
 	if err != nil {
 		return err
 	}
-	l.set(c.uplinkTarget(i), false)
+	l.Set(c.uplinkTarget(i), false)
 	c.peers[i].up = l
 	return os.MkdirAll(c.dir(i), 0o700)
 }
@@ -54,7 +55,7 @@ func (c *Cluster) uplinkTarget(i int) string {
 // dialUplink connects a node to its server elsewhere, by no way but its link.
 func (c *Cluster) dialUplink(ctx context.Context, i int) (*nats.Conn, error) {
 	p := c.peers[i]
-	return jetstream.Dial(ctx, "node "+p.name, []string{"nats://" + p.up.addr()}, c.opts.Login, c.opts.Logger,
+	return jetstream.Dial(ctx, "node "+p.name, []string{"nats://" + p.up.Addr()}, c.opts.Login, c.opts.Logger,
 		nats.IgnoreDiscoveredServers())
 }
 

@@ -1,4 +1,5 @@
-package local
+// Package link is TCP between nodes that can be cut, for tests, demos and clusters in one process.
+package link
 
 import (
 	"errors"
@@ -8,9 +9,9 @@ import (
 	"sync"
 )
 
-// link is a one-way path from one node's server to another's: a TCP port that
+// Link is a one-way path from one node's server to another's: a TCP port that
 // forwards to a target, and can be cut in the middle of whatever it carries.
-type link struct {
+type Link struct {
 	listener net.Listener
 	done     sync.WaitGroup
 
@@ -20,22 +21,24 @@ type link struct {
 	conns  map[net.Conn]struct{}
 }
 
-func newLink() (*link, error) {
+// New makes a link that leads nowhere.
+func New() (*Link, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for a link: %w", err)
 	}
-	l := &link{listener: listener, conns: make(map[net.Conn]struct{})}
+	l := &Link{listener: listener, conns: make(map[net.Conn]struct{})}
 	l.done.Add(1)
 	go l.accept()
 	return l, nil
 }
 
-func (l *link) addr() string { return l.listener.Addr().String() }
+// Addr is host:port where the link begins.
+func (l *Link) Addr() string { return l.listener.Addr().String() }
 
-// set says where the link leads, and whether it is cut. Cutting resets every
+// Set says where the link leads, and whether it is cut. Cutting resets every
 // connection at once.
-func (l *link) set(target string, cut bool) {
+func (l *Link) Set(target string, cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.target, l.cut = target, cut
@@ -45,7 +48,7 @@ func (l *link) set(target string, cut bool) {
 }
 
 // reset drops connections without a word to either side. The caller holds mu.
-func (l *link) reset() {
+func (l *Link) reset() {
 	for c := range l.conns {
 		if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // RST, as from a host that is gone
@@ -55,7 +58,8 @@ func (l *link) reset() {
 	clear(l.conns)
 }
 
-func (l *link) close() {
+// Close ends the link and all that it carries.
+func (l *Link) Close() {
 	_ = l.listener.Close()
 	l.mu.Lock()
 	l.cut = true
@@ -64,7 +68,7 @@ func (l *link) close() {
 	l.done.Wait()
 }
 
-func (l *link) accept() {
+func (l *Link) accept() {
 	defer l.done.Done()
 	for {
 		in, err := l.listener.Accept()
@@ -79,7 +83,7 @@ func (l *link) accept() {
 	}
 }
 
-func (l *link) carry(in net.Conn) {
+func (l *Link) carry(in net.Conn) {
 	defer l.done.Done()
 	out := l.dial()
 	if out == nil || !l.hold(in, out) {
@@ -104,7 +108,7 @@ func (l *link) carry(in net.Conn) {
 	l.mu.Unlock()
 }
 
-func (l *link) dial() net.Conn {
+func (l *Link) dial() net.Conn {
 	l.mu.Lock()
 	target, cut := l.target, l.cut
 	l.mu.Unlock()
@@ -118,7 +122,7 @@ func (l *link) dial() net.Conn {
 	return out
 }
 
-func (l *link) hold(in, out net.Conn) bool {
+func (l *Link) hold(in, out net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut {

@@ -1,0 +1,351 @@
+// Package membership changes the membership of running clusters: real processes, with calls
+// under way all the time.
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	njs "github.com/nats-io/nats.go/jetstream"
+
+	"lockstep/audit"
+	"lockstep/client"
+	"lockstep/client/membership"
+	"lockstep/guests/examples/kv"
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
+	"lockstep/tests/nodeproc"
+)
+
+func TestMain(m *testing.M) {
+	nodeproc.Main()
+	os.Exit(m.Run())
+}
+
+const (
+	machine  = "kv"
+	patience = 60 * time.Second
+)
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// deployed starts nodes, of which the first some vote.
+func deployed(t *testing.T, o nodeproc.Options, voters int) (*nodeproc.Cluster, *membership.Cluster) {
+	t.Helper()
+	c := nodeproc.Start(t, o)
+	conn := c.Connect(t, jetstream.Login{})
+	cl, err := client.Connect(within(t, patience), client.Options{Machine: machine, Conn: conn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cl.Close() })
+	var ids []audit.ReplicaID
+	for i := range voters {
+		ids = append(ids, nodeproc.Replica(i))
+	}
+	if _, err := cl.Deploy(within(t, patience), kv.V2, host.Config{AuditEvery: 16, CheckpointEvery: 64}, ids); err != nil {
+		t.Fatal(err)
+	}
+	m := &membership.Cluster{
+		Machine: machine, Client: cl, Conn: conn, System: c.Connect(t, nodeproc.System), Embedded: true,
+		OnStep: func(s string) { t.Log(s) },
+	}
+	return c, m
+}
+
+// load adds to a few counters until it is stopped, and checks each answer: no addition is lost
+// or made twice.
+type load struct {
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	calls   atomic.Int64
+	failed  atomic.Int64
+	slowest atomic.Int64 // nanoseconds
+}
+
+func startLoad(t *testing.T, c *nodeproc.Cluster, callers int) *load {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	l := &load{stop: stop}
+	t.Cleanup(l.end)
+	conn := c.Connect(t, jetstream.Login{})
+	cl, err := client.Connect(within(t, patience), client.Options{Machine: machine, Conn: conn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.end(); _ = cl.Close() })
+	for i := range callers {
+		l.done.Go(func() {
+			key := fmt.Sprintf("counter-%d", i)
+			for want := int64(1); ctx.Err() == nil; want++ {
+				began := time.Now()
+				try, cancel := context.WithTimeout(t.Context(), patience)
+				out, err := cl.Call(try, kv.Add(key, 1))
+				cancel()
+				if err != nil {
+					l.failed.Add(1)
+					t.Errorf("call failed: %v", err)
+					return
+				}
+				if got, err := kv.DecodeNumber(out.Bytes); err != nil || got != want {
+					t.Errorf("%s is %d, %v, want %d", key, got, err, want)
+					return
+				}
+				l.calls.Add(1)
+				for took := int64(time.Since(began)); ; {
+					old := l.slowest.Load()
+					if took <= old || l.slowest.CompareAndSwap(old, took) {
+						break
+					}
+				}
+				<-time.After(2 * time.Millisecond) // so that the machine's two cores have room for the change itself
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) end() {
+	l.stop()
+	l.done.Wait()
+}
+
+// await waits until some more calls were answered.
+func (l *load) await(t *testing.T, n int64) {
+	t.Helper()
+	want := l.calls.Load() + n
+	await(t, "calls to go on", func() bool { return l.calls.Load() >= want })
+}
+
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx := within(t, patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s did not happen", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// keepers are the servers that keep the log, and as many as there should be.
+func keepers(t *testing.T, m *membership.Cluster) (names map[string]bool, replicas int) {
+	t.Helper()
+	js, err := njs.New(m.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(within(t, patience), jetstream.Ref{Machine: machine, Epoch: 1}.StreamName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := s.CachedInfo()
+	names = map[string]bool{in.Cluster.Leader: true}
+	for _, p := range in.Cluster.Replicas {
+		names[p.Name] = true
+	}
+	return names, in.Config.Replicas
+}
+
+// wantMembers wants these voters, and as many copies of the log.
+func wantMembers(t *testing.T, m *membership.Cluster, voters, copies int, not ...int) {
+	t.Helper()
+	members, err := m.Client.Members(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if members.Voters() != voters {
+		t.Errorf("there are %d voters, want %d: %v", members.Voters(), voters, members)
+	}
+	names, replicas := keepers(t, m)
+	if len(names) != copies || replicas != copies {
+		t.Errorf("the log is on %v with %d copies, want %d", names, replicas, copies)
+	}
+	for _, i := range not {
+		if _, is := members.Voter(nodeproc.Replica(i)); is || names[nodeproc.Name(i)] {
+			t.Errorf("%s votes or keeps the log: %v, %v", nodeproc.Name(i), members, names)
+		}
+	}
+}
+
+// wantOneState orders a checkpoint and wants these nodes to have stored the same root there.
+func wantOneState(t *testing.T, m *membership.Cluster, n int) {
+	t.Helper()
+	out, err := m.Client.Checkpoint(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := make(map[audit.Digest]int)
+	await(t, "the checkpoint on all disks", func() bool {
+		clear(roots)
+		infos, err := m.Client.Infos(within(t, patience))
+		stored := 0
+		for _, in := range infos {
+			for _, s := range in.Stored {
+				if s.Seq == out.Seq {
+					roots[s.Root]++
+					stored++
+				}
+			}
+		}
+		return err == nil && stored == n
+	})
+	if len(roots) != 1 {
+		t.Errorf("replicas stored different states at seq %d: %v", out.Seq, roots)
+	}
+}
+
+// 1 → 3 → 5 → 3 voters under load, in processes, without a failed call; the log's copies follow.
+func TestGrowAndShrink(t *testing.T) {
+	t.Parallel()
+	c, m := deployed(t, nodeproc.Options{Nodes: 3, Most: 5, Machines: []ordering.Name{machine}}, 1)
+	ctx := within(t, 2*patience)
+	l := startLoad(t, c, 4)
+	change := func(what string, f func(context.Context, audit.ReplicaID) error, i int) {
+		t.Helper()
+		began := time.Now()
+		if err := f(ctx, nodeproc.Replica(i)); err != nil {
+			t.Fatalf("%s %s: %v", what, nodeproc.Name(i), err)
+		}
+		t.Logf("%s %s took %v", what, nodeproc.Name(i), time.Since(began).Round(time.Millisecond))
+		l.await(t, 100)
+	}
+	l.await(t, 100)
+	change("join", m.Join, 1)
+	change("join", m.Join, 2)
+	wantMembers(t, m, 3, 3)
+	for range 2 {
+		change("join", m.Join, c.Add(t, -1))
+	}
+	wantMembers(t, m, 5, 5)
+	change("quit", m.Quit, 0)
+	change("quit", m.Quit, 2)
+	wantMembers(t, m, 3, 3)
+	for _, i := range []int{0, 2} { // they are not needed any more
+		c.Kill(i)
+		l.await(t, 100)
+		if err := m.Forget(ctx, nodeproc.Name(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the copies to leave the servers that are forgotten", func() bool {
+		names, _ := keepers(t, m)
+		return len(names) == 3 && !names[nodeproc.Name(0)] && !names[nodeproc.Name(2)]
+	})
+	l.await(t, 100)
+	l.end()
+	t.Logf("%d calls, %d failed, the slowest took %v", l.calls.Load(), l.failed.Load(), time.Duration(l.slowest.Load()).Round(time.Millisecond))
+	wantMembers(t, m, 3, 3, 0, 2)
+	wantOneState(t, m, 3)
+}
+
+// A node that is lost for ever is replaced under load. What it was is forgotten: two more faults of a kind
+// that a cluster of three bears do not stop it. Its disk comes back under a new name, without the
+// server's files, and only what differs is transferred.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	c, m := deployed(t, nodeproc.Options{Nodes: 3, Most: 5, Machines: []ordering.Name{machine}}, 3)
+	ctx := within(t, 2*patience)
+	l := startLoad(t, c, 4)
+	l.await(t, 100)
+	c.Kill(0)
+	l.await(t, 100)
+	fresh := c.Add(t, -1)
+	if err := m.Replace(ctx, nodeproc.Replica(0), nodeproc.Replica(fresh)); err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, m, 3, 3, 0)
+	c.Kill(1) // of three that count, not of four
+	l.await(t, 100)
+	c.Start(t, 1)
+	awaitVoting(t, m, 3)
+
+	if err := m.Quit(ctx, nodeproc.Replica(2)); err != nil {
+		t.Fatal(err)
+	}
+	c.Kill(2)
+	l.await(t, 200)
+	if err := m.Forget(ctx, nodeproc.Name(2)); err != nil {
+		t.Fatal(err)
+	}
+	back := c.Add(t, 2)
+	if err := m.Join(ctx, nodeproc.Replica(back)); err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, m, 3, 3, 0, 2)
+	new, _ := c.Moved(t, fresh)
+	old, size := c.Moved(t, back)
+	t.Logf("the new disk was brought %d bytes, the old one %d of a state of %d", new, old, size)
+	if old >= new {
+		t.Errorf("the node with the old disk was brought %d bytes, the new one %d", old, new)
+	}
+	l.await(t, 100)
+	l.end()
+	t.Logf("%d calls, %d failed, the slowest took %v", l.calls.Load(), l.failed.Load(), time.Duration(l.slowest.Load()).Round(time.Millisecond))
+	wantOneState(t, m, 3)
+}
+
+func awaitVoting(t *testing.T, m *membership.Cluster, n int) {
+	t.Helper()
+	await(t, "the replicas to vote", func() bool {
+		infos, err := m.Client.Infos(within(t, patience))
+		voting := 0
+		for _, in := range infos {
+			if in.Phase == host.PhaseVoting {
+				voting++
+			}
+		}
+		return err == nil && voting == n
+	})
+}
+
+// Without a majority there is no answer, and no wrong one; no change of the membership is made that would leave
+// none. Once it is back, what was asked meanwhile is done once or not at all.
+func TestMajorityLost(t *testing.T) {
+	t.Parallel()
+	c, m := deployed(t, nodeproc.Options{Nodes: 3, Machines: []ordering.Name{machine}}, 3)
+	ctx := within(t, 2*patience)
+	if _, err := m.Client.Call(ctx, kv.Add("n", 1)); err != nil {
+		t.Fatal(err)
+	}
+	c.Kill(1)
+	if err := m.Quit(ctx, nodeproc.Replica(2)); !errors.Is(err, membership.ErrUnsafe) {
+		t.Errorf("quit of one of the two that are left: %v, want ErrUnsafe", err)
+	}
+	if err := m.Forget(ctx, nodeproc.Name(2)); !errors.Is(err, membership.ErrRuns) {
+		t.Errorf("forget a server that runs: %v, want ErrRuns", err)
+	}
+	if err := m.Join(ctx, "nobody"); err == nil {
+		t.Error("nobody has joined")
+	}
+	c.Kill(2)
+	try, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var fail *client.FailError
+	if out, err := m.Client.Call(try, kv.Add("n", 1)); !errors.As(err, &fail) {
+		t.Fatalf("with one voter of three: %v, %v, want FAIL", out, err)
+	}
+	c.Start(t, 1)
+	out, err := m.Client.Call(ctx, kv.Add("n", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := kv.DecodeNumber(out.Bytes); err != nil || got != 2 && got != 3 {
+		t.Errorf("n is %d, %v, after two or three additions", got, err)
+	}
+}
