@@ -75,6 +75,7 @@ func groups(root *cobra.Command, r *remote) {
 		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand(), testCommand(r), devCommand()}},
 		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), checkpointCommand(r), demoCommand(r)}},
 		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), logCommand(r), contextCommand(r)}},
+		{"members", "Change who keeps a machine:", []*cobra.Command{joinCommand(r), quitCommand(r), replaceCommand(r), doctorCommand(r)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {
