@@ -36,7 +36,7 @@ type Interface struct {
 type Operation struct {
 	Doc     string  `json:"doc,omitempty"`
 	Args    []Field `json:"args,omitempty"`
-	Returns string  `json:"returns,omitempty"` // a type: int, text, bytes, bool, null, [T], T?
+	Returns string  `json:"returns,omitempty"` // a type: int, text, bytes, bool, null, any, [T], T?
 }
 
 // Field is an argument.
