@@ -15,6 +15,9 @@ func (f *function) analyse() {
 	for len(w.frames) > 0 {
 		in := f.next(&r)
 		f.account(w, in)
+		if in.op == 0x0b {
+			f.planEnd(w, in)
+		}
 		w.step(in)
 		f.count++
 		f.nesting = max(f.nesting, len(w.frames))
@@ -23,6 +26,9 @@ func (f *function) analyse() {
 		}
 		if in.op == 0x03 {
 			f.beginLoop(w.top())
+		}
+		if len(w.frames) > 0 {
+			f.plan(w, in)
 		}
 	}
 	if r.more() {
@@ -63,7 +69,10 @@ func (f *function) callIn(i int) {
 }
 
 func (f *function) beginLoop(b *frame) {
-	f.loops = append(f.loops, loop{parent: b.loop, opened: b.opened})
+	f.loops = append(f.loops, loop{parent: b.loop, opened: b.opened, again: len(b.params) == 0})
+	if len(b.params) == 0 {
+		b.within++
+	}
 	f.stretches = append(f.stretches, stretch{})
 	b.loop = len(f.loops) - 1
 	b.stretch = len(f.stretches) - 1

@@ -45,8 +45,8 @@ func (w *flow) operand(below int) origin {
 }
 
 // condition takes that of a branch.
-func (w *flow) condition() {
+func (w *flow) condition(in instr) {
 	if w.pop(typeI32).origin&fromOrder != 0 {
-		w.f.barriers = append(w.f.barriers, int32(w.f.count))
+		w.f.edits = append(w.f.edits, edit{at: uint32(in.from), to: uint32(in.from), kind: editBarrier})
 	}
 }

@@ -24,6 +24,7 @@ type frame struct {
 	stretch         int   // of gas, that it belongs to
 	loop            int   // ordinal of the innermost loop, -1 outside of loops
 	loops           int   // how many are around
+	within          int   // how many of them, itself included, get an if around their body
 	opened          int32 // ordinal of the instruction
 }
 
@@ -103,7 +104,7 @@ func (w *flow) begin(op byte, t funcType) {
 	w.branches(blocksOf[op])
 	b := frame{op: op, params: t.params, results: t.results, height: len(w.stack), loop: -1, opened: int32(w.f.count) + 1}
 	if len(w.frames) > 0 {
-		b.stretch, b.loop, b.loops = w.top().stretch, w.top().loop, w.top().loops
+		b.stretch, b.loop, b.loops, b.within = w.top().stretch, w.top().loop, w.top().loops, w.top().within
 	}
 	w.frames = append(w.frames, b)
 	w.pushAll(t.params, fromAnywhere)
@@ -174,7 +175,7 @@ func (w *flow) step(in instr) {
 	case 0x02, 0x03:
 		w.begin(in.op, w.blockType(in))
 	case 0x04:
-		w.condition()
+		w.condition(in)
 		w.begin(in.op, w.blockType(in))
 	case 0x05:
 		w.otherwise()
@@ -224,7 +225,7 @@ func (w *flow) branch(in instr) {
 		w.popAll(w.label(in.imm))
 		w.unreachable()
 	case 0x0d:
-		w.condition()
+		w.condition(in)
 		w.branches(1)
 		w.peekAll(w.label(in.imm))
 	case 0x0e:

@@ -43,7 +43,8 @@ type function struct {
 	count     int    // instructions read so far
 	floats    floats // only while it is analysed
 	canonical []canonical
-	barriers  []int32 // conditional branches, by their ordinal, see barrier.go
+	edits     []edit
+	tables    [][]byte // those of branches that change
 	stretches []stretch
 	loops     []loop // in the order they begin; each has the stretch of its ordinal + 1
 	calls     []call
@@ -59,9 +60,10 @@ type function struct {
 
 	out        writer
 	scratch    []value
-	open       []block
-	firstLocal uint32 // of those that are added
-	added      []byte // their types
+	at         int         // what was copied
+	nans       []canonical // still to come
+	firstLocal uint32      // of those that are added
+	added      []byte      // their types
 }
 
 // stretch is code that is paid for at once: the function outside of its loops,
@@ -71,6 +73,7 @@ type stretch struct{ cost int64 }
 type loop struct {
 	parent  int  // -1 for none
 	calls   bool // anywhere in it
+	again   bool // see turn; not where it takes operands
 	opened  int32
 	carried []carried
 }

@@ -105,30 +105,31 @@ func (f *function) charge(cost int64) {
 	}
 }
 
-// turn takes what a turn of a loop costs. Where the loop calls nothing the local holds the gas.
+// turn begins a loop and takes what a turn of it costs. Where the loop calls nothing the local holds the gas.
 // What the loop does becomes the first arm of an if, of the loop's type. The other asks for
 // gas and begins the turn again: compilers put it out of the way.
-func (f *function) turn(ordinal int, typ []byte, in instr) {
+func (f *function) turn(ordinal int, instruction []byte) {
 	l, cost := &f.loops[ordinal], f.stretches[ordinal+1].cost
+	outermost := l.parent < 0 || f.loops[l.parent].calls
+	if !l.calls && outermost && (f.callsAny() || f.stretches[0].cost == 0) {
+		f.readGas() // the local does not hold it yet, or no longer
+	}
+	w := &f.out
+	w.bytes(instruction)
 	switch {
-	case cost == 0:
-		return
-	case in.wide >= 0 && len(f.module.types[in.wide].params) > 0:
+	case !l.again:
 		f.charge(cost)
 		return
 	case l.calls:
-		f.out.global(0x23, f.module.gasGlobal())
+		w.global(0x23, f.module.gasGlobal())
 	default:
-		f.out.local(0x20, f.local(typeI64, 0))
+		w.local(0x20, f.local(typeI64, 0))
 	}
-	f.out.byte(0x42)
-	f.out.s64(cost)
+	w.byte(0x42)
+	w.s64(cost)
 	f.below()
-	f.out.byte(0x04) // if
-	f.out.bytes(typ)
-	b := f.top()
-	b.within++
-	b.again, b.loop = true, ordinal
+	w.byte(0x04)             // if
+	w.bytes(instruction[1:]) // of the same type
 }
 
 // again ends what turn began.

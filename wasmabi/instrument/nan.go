@@ -21,7 +21,7 @@ type floats struct {
 // node is a value: what an instruction made, a local that was read, or one of
 // two that a select took.
 type node struct {
-	at     int32 // ordinal of the instruction
+	at     int32 // where its instruction ends
 	kind   floatKind
 	use    use
 	target int32 // a local, or a node
@@ -55,7 +55,7 @@ func newFloats() floats {
 }
 
 func (f *floats) add(w *flow, n node) int32 {
-	n.at = int32(w.f.count)
+	n.at = int32(w.r.at)
 	n.weight = int32(1) << (3 * min(w.top().loops, 8))
 	f.nodes = append(f.nodes, n)
 	return int32(len(f.nodes) - 1)
@@ -190,7 +190,7 @@ func passes(in instr) (through, signed bool) {
 	return false, false
 }
 
-// canonical is an instruction, by its ordinal, whose NaNs are made canonical.
+// canonical is an instruction, by where it ends, whose NaNs are made canonical.
 type canonical struct {
 	at   int32
 	kind floatKind

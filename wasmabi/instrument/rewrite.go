@@ -13,112 +13,78 @@ func (f *function) rewrite() []byte {
 		w.u32(1)
 		w.byte(typ)
 	}
-	w.bytes(f.out.buf)
 	var sized writer
-	sized.u32(uint32(len(w.buf)))
+	sized.buf = make([]byte, 0, len(w.buf)+len(f.out.buf)+5)
+	sized.u32(uint32(len(w.buf) + len(f.out.buf)))
 	sized.bytes(w.buf)
-	f.out = writer{}
+	sized.bytes(f.out.buf)
+	f.out, f.edits, f.tables = writer{}, nil, nil
 	return sized.buf
 }
 
 // code writes the instructions with what is added between them.
 func (f *function) code() {
-	r := *f.body.code
-	f.out.buf = make([]byte, 0, len(r.data)*5/4+64)
+	data := f.body.code.data
+	f.out.buf = make([]byte, 0, len(data)*5/4+64)
+	f.at, f.nans = f.body.code.at, f.canonical
 	f.enter()
-	f.open = append(f.open[:0], block{}) // the function itself
-	loops := 0
-	nans, barriers := f.canonical, f.barriers
-	for n := int32(0); len(f.open) > 0; n++ {
-		in := f.next(&r)
-		if len(barriers) > 0 && barriers[0] == n {
-			f.out.bytes([]byte{0x41, 0, 0x47}) // i32.const 0; i32.ne
-			barriers = barriers[1:]
-		}
-		f.before(in, loops)
-		f.copy(&r, in)
-		switch in.op {
-		case 0x02, 0x04:
-			f.open = append(f.open, block{within: f.top().within})
-		case 0x03:
-			f.open = append(f.open, block{within: f.top().within})
-			f.turn(loops, r.data[in.from+1:in.to], in)
-			loops++
-		case 0x0b:
-			f.open = f.open[:len(f.open)-1]
-		}
-		if len(nans) > 0 && nans[0].at == n {
-			f.canonicalise(nans[0].kind)
-			nans = nans[1:]
-		}
+	for _, e := range f.edits {
+		f.through(int(e.at))
+		f.change(e, data[e.at:e.to])
+		f.at = int(e.to)
 	}
+	f.through(len(data))
 	f.leave()
 }
 
-// copy writes an instruction, or what stands for it.
-func (f *function) copy(r *reader, in instr) {
-	w := &f.out
-	switch {
-	case in.op == 0x0b && f.top().again:
-		f.again(f.top().loop)
-		w.byte(0x0b)
-	case in.op == 0x0c || in.op == 0x0d:
-		w.byte(in.op)
-		w.u32(f.label(in.imm))
-	case in.op == 0x0e:
-		w.byte(in.op)
-		w.u32(uint32(in.count))
-		for l := in.labels(r); l.left > 0; {
-			w.u32(f.label(l.next()))
-		}
-		w.u32(f.label(in.imm))
-	case in.op == 0x0f && f.counted: // return leaves through the end
-		w.byte(0x0c)
-		w.u32(f.label(uint32(len(f.open) - 1)))
-	case in.op == 0xfc && in.sub == 9:
-		f.drop(in.imm)
-	case in.op == 0xfc && (in.sub == bulkCopy || in.sub == bulkFill):
-		f.inSlices(r.data[in.from:in.to], byte(in.sub))
-	default:
-		w.bytes(r.data[in.from:in.to])
+// through copies what comes before a place, and makes NaNs canonical in it.
+func (f *function) through(to int) {
+	data := f.body.code.data
+	for len(f.nans) > 0 && int(f.nans[0].at) <= to {
+		f.out.bytes(data[f.at:f.nans[0].at])
+		f.at = int(f.nans[0].at)
+		f.canonicalise(f.nans[0].kind)
+		f.nans = f.nans[1:]
 	}
+	f.out.bytes(data[f.at:to])
 }
 
-// before writes what must stand before an instruction.
-func (f *function) before(in instr, loops int) {
-	switch {
-	case in.op == 0x03:
-		outermost := f.loops[loops].parent < 0 || f.loops[f.loops[loops].parent].calls
-		if !f.loops[loops].calls && outermost && (f.callsAny() || f.stretches[0].cost == 0) {
-			f.readGas() // the local does not hold it yet, or no longer
+// change carries out an edit of an instruction.
+func (f *function) change(e edit, instruction []byte) {
+	w := &f.out
+	switch e.kind {
+	case editBranch:
+		w.byte(e.op)
+		w.u32(e.arg)
+	case editTable:
+		w.bytes(f.tables[e.arg])
+	case editReturn:
+		if !f.counted {
+			w.bytes(instruction)
+			return
 		}
-	case in.op == 0x40:
+		w.byte(0x0c) // br
+		w.u32(e.arg)
+	case editLoop:
+		f.turn(int(e.arg), instruction)
+	case editAgain:
+		f.again(int(e.arg))
+	case editBarrier:
+		w.bytes([]byte{0x41, 0, 0x47}) // i32.const 0; i32.ne
+	case editGrow:
 		f.chargePages()
-	case in.op == 0xfc && (in.sub == bulkInit || in.sub == bulkCopy || in.sub == bulkFill):
+		w.bytes(instruction)
+	case editBulk:
 		f.chargeBytes()
-		if in.sub == bulkInit {
-			f.guardInit(in.imm)
+		if e.op == bulkInit {
+			f.guardInit(e.arg)
+			w.bytes(instruction)
+			return
 		}
+		f.inSlices(instruction, e.op)
+	case editDrop:
+		f.drop(e.arg)
 	}
 }
 
 func (f *function) callsAny() bool { return len(f.calls)+len(f.indirect) > 0 }
-
-// block is one that is open while a function is written.
-type block struct {
-	within int  // how many loops around have an added if in them, itself among them
-	again  bool // it is such a loop
-	loop   int  // its ordinal
-}
-
-func (f *function) top() *block { return &f.open[len(f.open)-1] }
-
-// label is where a branch leads with the added blocks in between.
-func (f *function) label(depth uint32) uint32 {
-	target := len(f.open) - 1 - int(depth)
-	crossed := f.top().within
-	if target > 0 {
-		crossed -= f.open[target-1].within
-	}
-	return depth + uint32(crossed)
-}
