@@ -83,6 +83,9 @@ type guestOnly struct {
 	slog.Handler
 	verbose bool
 	other   bool // of a node that is not the first
+	// server is set for lines of a NATS server: one that cannot start is an error of
+	// its own, and ones that stop report each other's broken connections.
+	server bool
 }
 
 // Handle is slog.Handler's.
@@ -90,7 +93,7 @@ func (g *guestOnly) Handle(ctx context.Context, r slog.Record) error {
 	switch {
 	case r.Message == "guest" && g.other:
 		return nil
-	case r.Message != "guest" && !g.verbose && r.Level < slog.LevelError:
+	case r.Message != "guest" && !g.verbose && (g.server || r.Level < slog.LevelError):
 		return nil
 	}
 	return g.Handler.Handle(ctx, r)
@@ -98,16 +101,18 @@ func (g *guestOnly) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs is slog.Handler's.
 func (g *guestOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
-	other := g.other
+	next := *g
+	next.Handler = g.Handler.WithAttrs(attrs)
 	for _, a := range attrs {
-		if a.Key == "node" && a.Value.String() != "n1" {
-			other = true
-		}
+		next.other = next.other || a.Key == "node" && a.Value.String() != "n1"
+		next.server = next.server || a.Key == "server"
 	}
-	return &guestOnly{g.Handler.WithAttrs(attrs), g.verbose, other}
+	return &next
 }
 
 // WithGroup is slog.Handler's.
 func (g *guestOnly) WithGroup(name string) slog.Handler {
-	return &guestOnly{g.Handler.WithGroup(name), g.verbose, g.other}
+	next := *g
+	next.Handler = g.Handler.WithGroup(name)
+	return &next
 }
