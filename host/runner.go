@@ -13,15 +13,14 @@ import (
 // leaves no trace.
 //
 // Calls run on the working state without a commit in between, which is what
-// most entries need. The first failure undoes to the last commit and runs the
-// good calls since then again; from there on each good call is committed by
-// itself. So an entry runs each call at most twice, however many fail.
+// most entries need. A failure undoes to the last commit, runs the good calls since
+// then again, and commits them. So an entry runs each call at most twice, however
+// many fail: a good one once more, and a failed one never again.
 type runner struct {
 	m       *Machine
 	t       *Transition
 	caller  ClientID
 	pending []pendingCall // ran since the last commit, all ok
-	careful bool
 }
 
 type pendingCall struct {
@@ -73,9 +72,6 @@ func (r *runner) call(c Call) Outcome {
 		return o
 	}
 	r.pending = append(r.pending, pendingCall{c, o.Gas})
-	if r.careful {
-		r.finish()
-	}
 	return o
 }
 
@@ -97,7 +93,6 @@ func (r *runner) undo() {
 		}
 	}
 	r.finish()
-	r.careful = true
 }
 
 // finish commits what ran.

@@ -77,7 +77,7 @@ func (f *memfd) probe() error {
 	if err != nil {
 		return err
 	}
-	f.fold([]uint32{0})
+	f.forget([]uint32{0})
 	if len(read) != 0 || len(wrote) != 1 || f.live[0] != seen {
 		return fmt.Errorf("pagemap does not tell private pages: %w", errors.ErrUnsupported)
 	}
@@ -106,9 +106,9 @@ func (f *memfd) scan(from, to uint64, list []uint32) ([]uint32, error) {
 	return list, nil
 }
 
-// written panics where the kernel stops telling: going on without knowing what
+// peek panics where the kernel stops telling: going on without knowing what
 // was written would be to diverge.
-func (f *memfd) written(from, to uint64, _ bool, list []uint32) []uint32 {
+func (f *memfd) peek(from, to uint64, list []uint32) []uint32 {
 	list, err := f.scan(from, to, list)
 	if err != nil {
 		panic(fmt.Sprintf("paging: %v", err))
@@ -116,19 +116,15 @@ func (f *memfd) written(from, to uint64, _ bool, list []uint32) []uint32 {
 	return list
 }
 
-// fold gives the private copies back, a call for each run of pages.
-func (f *memfd) fold(list []uint32) {
-	for len(list) > 0 {
-		n := 1
-		for n < len(list) && list[n] == list[0]+uint32(n) {
-			n++
-		}
-		b := f.live[uint64(list[0])*PageSize:][:n*PageSize]
-		if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+func (f *memfd) fresh(from, to uint64, list []uint32) []uint32 { return f.peek(from, to, list) }
+
+// forget gives the private copies back, a call for each run of pages.
+func (f *memfd) forget(pages []uint32) {
+	runs(pages, func(from, to uint64) {
+		if err := unix.Madvise(f.live[from:to], unix.MADV_DONTNEED); err != nil {
 			panic(fmt.Sprintf("paging: give pages back: %v", err))
 		}
-		list = list[n:]
-	}
+	})
 }
 
 func (f *memfd) restart(uint64, uint64) {}

@@ -7,8 +7,8 @@
 //
 //   - Userfaultfd, Linux 6.7 and later: the kernel write-protects pages and
 //     lifts the protection by itself at the first write to each (about 1 µs);
-//     one call of PAGEMAP_SCAN lists and protects them again. It needs no
-//     privilege, but some container profiles forbid it.
+//     one call of PAGEMAP_SCAN lists them, another protects them again. It needs
+//     no privilege, but some container profiles forbid it.
 //   - Memfd, Linux: the working memory is a private mapping of the file that the
 //     committed one is; /proc/self/pagemap tells the pages that were copied on
 //     write. A page is given back at commit, which costs a system call for each
@@ -21,6 +21,7 @@
 package paging
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -113,18 +114,32 @@ func (m *Memory) Grow(size uint64) []byte {
 	return m.Live()
 }
 
+// maxWarm is the number of written pages up to which they stay unprotected, to be
+// compared with their copies the next time: a guest writes to the same few pages
+// again and again, and a comparison costs less than a fault. More of them would
+// cost more, each time, than what they save.
+const maxWarm = 64
+
 // Commit makes the working memory the committed one. It returns the pages that
 // changed, or may have, ascending; the slice is valid until the next call.
 func (m *Memory) Commit() []uint32 {
 	before := m.committedSize
-	m.dirty = m.tracker.written(0, before, false, m.dirty[:0])
+	m.dirty = m.tracker.peek(0, before, m.dirty[:0])
+	warm := len(m.dirty) <= maxWarm
+	if warm {
+		m.cool()
+	}
 	n := len(m.dirty)
-	m.dirty = m.tracker.written(before, m.size, true, m.dirty)
+	m.dirty = m.tracker.fresh(before, m.size, m.dirty)
 	m.keep(m.dirty)
 	for _, i := range m.dirty {
 		copy(page(m.committed, i), page(m.live, i))
 	}
-	m.tracker.fold(m.dirty)
+	if warm {
+		m.tracker.forget(m.dirty[n:])
+	} else {
+		m.tracker.forget(m.dirty)
+	}
 	m.committedSize = m.size
 	// What was added counts as changed, written or not.
 	m.dirty = m.dirty[:n]
@@ -134,17 +149,34 @@ func (m *Memory) Commit() []uint32 {
 	return m.dirty
 }
 
+// cool leaves only the pages in the list of written ones that differ from the
+// committed ones, and forgets of the others that they were written.
+func (m *Memory) cool() {
+	changed := m.dirty[:0]
+	var same []uint32
+	for _, i := range m.dirty {
+		if bytes.Equal(page(m.live, i), page(m.committed, i)) {
+			same = append(same, i)
+		} else {
+			changed = append(changed, i)
+		}
+	}
+	m.tracker.forget(same)
+	m.dirty = changed
+}
+
 // Undo makes the committed memory the working one again, bytes and size.
 func (m *Memory) Undo() {
-	m.dirty = m.tracker.written(0, m.committedSize, false, m.dirty[:0])
+	m.dirty = m.tracker.peek(0, m.committedSize, m.dirty[:0])
 	for _, i := range m.dirty {
 		copy(page(m.live, i), page(m.committed, i))
 	}
-	m.tracker.fold(m.dirty)
-	drop(m.live[m.committedSize:max(m.size, m.committedSize)])
-	m.size = m.committedSize
-	if len(m.dirty) > 0 {
-		m.tracker.restart(0, m.size) // what was put back has been written
+	if m.size > m.committedSize {
+		drop(m.live[m.committedSize:m.size])
+		m.size = m.committedSize
+	}
+	if len(m.dirty) > maxWarm {
+		m.tracker.forget(m.dirty)
 	}
 }
 

@@ -224,23 +224,52 @@ func resident(t *testing.T) int64 {
 	return rss * int64(os.Getpagesize())
 }
 
+// filled is a memory in which every page has been written.
+func filled(b *testing.B, kind Kind, size uint64) *Memory {
+	m := open(b, kind, size)
+	m.Grow(size)
+	for i := uint64(0); i < size; i += PageSize {
+		m.Live()[i] = 1
+	}
+	m.Commit()
+	return m
+}
+
+// BenchmarkCommit writes pages and commits: the same ones each time, as a stack or
+// a counter is, or others each time.
 func BenchmarkCommit(b *testing.B) {
+	const size = 64 << 20
 	for _, kind := range kinds(b) {
 		for _, dirty := range []int{0, 8, 1000} {
-			b.Run(fmt.Sprintf("%v/64MiB/%d dirty", kind, dirty), func(b *testing.B) {
-				m := open(b, kind, 64<<20)
-				m.Grow(64 << 20)
-				for i := 0; i < 64<<20; i += PageSize {
-					m.Live()[i] = 1
-				}
-				m.Commit()
-				n := byte(0)
-				for b.Loop() {
-					n++
-					for i := range dirty {
-						m.Live()[i*16*PageSize] = n
+			for _, move := range []int{0, 1} {
+				b.Run(fmt.Sprintf("%v/64MiB/%d dirty/move %d", kind, dirty, move), func(b *testing.B) {
+					m := filled(b, kind, size)
+					n := byte(0)
+					at := 0
+					for b.Loop() {
+						n++
+						for i := range dirty {
+							m.Live()[(at+i*16*PageSize)%size] = n
+						}
+						at += move * PageSize
+						m.Commit()
 					}
-					m.Commit()
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkUndo writes to two pages and undoes it.
+func BenchmarkUndo(b *testing.B) {
+	for _, kind := range []Kind{Userfaultfd, Memfd} {
+		for _, mib := range []uint64{1, 64, 1024} {
+			b.Run(fmt.Sprintf("%v/%dMiB", kind, mib), func(b *testing.B) {
+				m := filled(b, kind, mib<<20)
+				for b.Loop() {
+					m.Live()[7]++
+					m.Live()[9*PageSize]++
+					m.Undo()
 				}
 			})
 		}

@@ -34,14 +34,17 @@ func (k Kind) String() string {
 // tracker finds the pages of the working memory that were written. Ranges are
 // in bytes, multiples of PageSize.
 type tracker interface {
-	// written appends the pages from from to below to that were written since
-	// they were last asked for or restarted, ascending. fresh says that they
-	// never were: then pages that nobody touched may be left out.
-	written(from, to uint64, fresh bool, list []uint32) []uint32
-	// restart forgets what was written in a range.
+	// peek appends the pages from from to below to that were written and not
+	// forgotten since, ascending. They go on counting as written.
+	peek(from, to uint64, list []uint32) []uint32
+	// fresh is peek for pages that were never asked for: those that nobody touched
+	// may be left out, and count as not written from here on.
+	fresh(from, to uint64, list []uint32) []uint32
+	// forget makes pages, ascending, count as not written. Their working bytes
+	// equal the committed ones.
+	forget(pages []uint32)
+	// restart makes all pages of a range count as not written.
 	restart(from, to uint64)
-	// fold says that the working bytes of these pages equal the committed ones.
-	fold(pages []uint32)
 	close() error
 }
 
@@ -69,7 +72,7 @@ func track(kind Kind, m *Memory) (tracker, error) {
 // compare finds the pages that differ from their committed copies.
 type compare struct{ m *Memory }
 
-func (c compare) written(from, to uint64, _ bool, list []uint32) []uint32 {
+func (c compare) peek(from, to uint64, list []uint32) []uint32 {
 	for i := uint32(from / PageSize); i < uint32(to/PageSize); i++ {
 		if !bytes.Equal(page(c.m.live, i), page(c.m.committed, i)) {
 			list = append(list, i)
@@ -78,6 +81,21 @@ func (c compare) written(from, to uint64, _ bool, list []uint32) []uint32 {
 	return list
 }
 
-func (compare) fold([]uint32)          {}
+func (c compare) fresh(from, to uint64, list []uint32) []uint32 { return c.peek(from, to, list) }
+
+func (compare) forget([]uint32)        {}
 func (compare) restart(uint64, uint64) {}
 func (compare) close() error           { return nil }
+
+// runs calls do for each run of pages, as bytes from and to.
+func runs(pages []uint32, do func(from, to uint64)) {
+	for len(pages) > 0 {
+		n := 1
+		for n < len(pages) && pages[n] == pages[0]+uint32(n) {
+			n++
+		}
+		from := uint64(pages[0]) * PageSize
+		do(from, from+uint64(n)*PageSize)
+		pages = pages[n:]
+	}
+}

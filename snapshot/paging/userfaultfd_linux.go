@@ -30,6 +30,7 @@ const (
 	pagemapScan     = 0xc0606610
 	scanWPMatching  = 1 << 0
 	scanCheckAsync  = 1 << 1
+	scanProtect     = scanWPMatching | scanCheckAsync
 	pageIsWritten   = 1 << 1
 	pageIsPresent   = 1 << 3
 	pageIsSwapped   = 1 << 4
@@ -75,20 +76,20 @@ func newUserfaultfd(live []byte) (_ tracker, err error) {
 	if u.pagemap, err = unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("open pagemap: %w", err)
 	}
-	if err := u.scan(0, PageSize, 0, func(pageRegion) {}); err != nil {
+	if err := u.scan(0, PageSize, scanProtect, 0, func(pageRegion) {}); err != nil {
 		return nil, fmt.Errorf("scan pagemap: %w", err)
 	}
 	return u, nil
 }
 
-// scan lists the regions of a range that were written, and protects them again.
+// scan lists the regions of a range that were written, and with scanProtect protects them again.
 // Pages that nobody touched count as written until they are protected too; anyOf
 // narrows the pages down to those that have one of its categories.
-func (u *userfaultfd) scan(from, to, anyOf uint64, found func(pageRegion)) error {
+func (u *userfaultfd) scan(from, to, flags, anyOf uint64, found func(pageRegion)) error {
 	start, end := uint64(u.base)+from, uint64(u.base)+to
 	for start < end {
 		arg := scanArg{
-			size: uint64(unsafe.Sizeof(scanArg{})), flags: scanWPMatching | scanCheckAsync, start: start, end: end,
+			size: uint64(unsafe.Sizeof(scanArg{})), flags: flags, start: start, end: end,
 			vec: uint64(uintptr(unsafe.Pointer(&u.regions[0]))), vecLen: uint64(len(u.regions)),
 			mask: pageIsWritten, anyOf: anyOf, returned: pageIsWritten,
 		}
@@ -105,32 +106,45 @@ func (u *userfaultfd) scan(from, to, anyOf uint64, found func(pageRegion)) error
 	return nil
 }
 
-func (u *userfaultfd) written(from, to uint64, fresh bool, list []uint32) []uint32 {
-	var anyOf uint64
-	if fresh {
-		anyOf = pageIsPresent | pageIsSwapped
+func (u *userfaultfd) peek(from, to uint64, list []uint32) []uint32 {
+	u.mustScan(from, to, scanCheckAsync, 0, func(r pageRegion) { list = u.pages(r, list) })
+	return list
+}
+
+func (u *userfaultfd) fresh(from, to uint64, list []uint32) []uint32 {
+	u.mustScan(from, to, scanProtect, pageIsPresent|pageIsSwapped, func(r pageRegion) { list = u.pages(r, list) })
+	u.restart(from, to) // the untouched ones: the next scan need not tell them apart
+	return list
+}
+
+// manyRuns is the number of runs of pages above which one scan of all that lies
+// between costs less than one of each.
+const manyRuns = 256
+
+func (u *userfaultfd) forget(pages []uint32) {
+	if len(pages) > manyRuns {
+		u.restart(uint64(pages[0])*PageSize, uint64(pages[len(pages)-1]+1)*PageSize)
+		return
 	}
-	u.mustScan(from, to, anyOf, func(r pageRegion) {
-		for at := r.start; at < r.end; at += PageSize {
-			list = append(list, uint32((at-uint64(u.base))/PageSize))
-		}
-	})
-	if fresh {
-		u.restart(from, to) // the untouched ones: the next scan need not tell them apart
+	runs(pages, u.restart)
+}
+
+func (u *userfaultfd) pages(r pageRegion, list []uint32) []uint32 {
+	for at := r.start; at < r.end; at += PageSize {
+		list = append(list, uint32((at-uint64(u.base))/PageSize))
 	}
 	return list
 }
 
-func (u *userfaultfd) restart(from, to uint64) { u.mustScan(from, to, 0, func(pageRegion) {}) }
-
-// fold has nothing to do: a scan protects what it lists.
-func (u *userfaultfd) fold([]uint32) {}
+func (u *userfaultfd) restart(from, to uint64) {
+	u.mustScan(from, to, scanProtect, 0, func(pageRegion) {})
+}
 
 // mustScan scans where the kernel has been seen to do it. That fails only for
 // want of kernel memory, and going on without knowing what was written would
 // be to diverge.
-func (u *userfaultfd) mustScan(from, to, anyOf uint64, found func(pageRegion)) {
-	if err := u.scan(from, to, anyOf, found); err != nil {
+func (u *userfaultfd) mustScan(from, to, flags, anyOf uint64, found func(pageRegion)) {
+	if err := u.scan(from, to, flags, anyOf, found); err != nil {
 		panic(fmt.Sprintf("paging: scan of written pages: %v", err))
 	}
 }

@@ -1,0 +1,81 @@
+package host_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/wasmabi/instrument"
+)
+
+// BenchmarkFailures compares batches whose inputs all succeed with batches
+// in which all, or every other one, fail.
+func BenchmarkFailures(b *testing.B) {
+	const inputs = 256
+	for _, c := range []struct {
+		name   string
+		inputs [2][]byte
+	}{{"all succeed", [2][]byte{count, count}}, {"all trap", [2][]byte{trap, trap}}, {"every other traps", [2][]byte{count, trap}}} {
+		b.Run(c.name, func(b *testing.B) {
+			m := deployed(b, newWorld(b, probe(b)), probe(b))
+			var list [][]byte
+			for range inputs / 2 {
+				list = append(list, c.inputs[:]...)
+			}
+			next := uint64(2)
+			for b.Loop() {
+				m.apply(batch(next, next, list...))
+				next += inputs
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*inputs), "ns/input")
+		})
+	}
+}
+
+// counting is a guest that counts what is asked of it.
+type counting struct {
+	host.Guest
+	calls, undos, commits *int
+}
+
+func (c counting) Call(call host.Call) host.Outcome { *c.calls++; return c.Guest.Call(call) }
+func (c counting) Undo()                            { *c.undos++; c.Guest.Undo() }
+func (c counting) Commit() []uint32                 { *c.commits++; return c.Guest.Commit() }
+
+// However many inputs of a batch fail, and in whatever order, it costs the guest
+// at most twice the calls: a good one runs at most once more, a failed one never
+// again, and memory is undone once for each failure.
+func TestFailuresCostCalls(t *testing.T) {
+	const inputs = 200
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		odds := r.Float64()
+		if seed == 0 {
+			odds = 1 // all fail
+		}
+		var calls, undos, commits, failed int
+		w := newWorld(t, probe(t))
+		b := &bench{t: t, world: w}
+		b.Machine = host.New("test", instrument.Profile, func(d audit.Digest, c host.Config) (host.Guest, error) {
+			g, err := w.load(d, c)
+			return counting{g, &calls, &undos, &commits}, err
+		})
+		t.Cleanup(b.Close)
+		b.apply(control(1, host.ControlDeploy, deployment(probe(t))))
+		var list [][]byte
+		for range inputs {
+			if r.Float64() < odds {
+				list = append(list, trap)
+				failed++
+			} else {
+				list = append(list, count)
+			}
+		}
+		calls, undos, commits = 0, 0, 0
+		b.apply(batch(0, 1, list...))
+		if good := inputs - failed; calls > inputs+good || undos != failed || commits > failed+1 {
+			t.Errorf("seed %d: %d inputs, %d of them fail: %d calls, %d undone, %d commits", seed, inputs, failed, calls, undos, commits)
+		}
+	}
+}
