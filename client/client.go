@@ -53,8 +53,19 @@ type Options struct {
 	// Save, if given, is called with the session before an entry is sent, and not
 	// concurrently: what has it survives a crash of the client's process. An error
 	// ends the calls that were to be sent.
-	Save   func(session []byte) error
+	Save func(session []byte) error
+	// Log, if given, orders entries instead of the machine's log in JetStream. The
+	// client closes it.
+	Log    Log
 	Logger *slog.Logger // nil: none
+}
+
+// Log is what the client needs of a machine's log; see jetstream.Appender.
+type Log interface {
+	Append(ctx context.Context, data []byte) (ordering.Seq, error)
+	// AppendAsync is Append that does not wait: done is told what came of it, once.
+	AppendAsync(data []byte, done func(ordering.Seq, error)) error
+	Close() error
 }
 
 // Defaults of Options.
@@ -71,7 +82,7 @@ type Client struct {
 	opts    Options
 	conn    *nats.Conn
 	ownConn bool
-	log     *jetstream.Appender
+	log     Log
 	asker   *asker
 	outputs *nats.Subscription
 	session host.Session
@@ -162,7 +173,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if c.opts.Session == nil {
 		c.session.Opened = reached(infos)
 	}
-	if c.log, err = jetstream.NewAppender(c.conn, ref); err != nil {
+	if c.log, err = c.opts.openLog(c.conn, ref); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
 	if c.asker, err = newAsker(c.conn); err != nil {
@@ -177,6 +188,17 @@ func (c *Client) connect(ctx context.Context) error {
 		return fmt.Errorf("flush connection: %w", err)
 	}
 	return nil
+}
+
+func (o Options) openLog(conn *nats.Conn, ref jetstream.Ref) (Log, error) {
+	if o.Log != nil {
+		return o.Log, nil
+	}
+	log, err := jetstream.NewAppender(conn, ref)
+	if err != nil {
+		return nil, err
+	}
+	return log, nil
 }
 
 // Close ends the session. Calls under way get ErrClosed in a *FailError.
