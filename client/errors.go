@@ -94,5 +94,3 @@ func outcome(r host.Receipt) error {
 	}
 	return fmt.Errorf("receipt has unknown %v", r.Status)
 }
-
-var errNotBuilt = errors.New("not built yet")

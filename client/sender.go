@@ -8,6 +8,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
 )
 
 // flight is an entry under way: sent, and not answered in full.
@@ -27,6 +28,9 @@ var maxPayload = ordering.MaxEntry - host.BatchOverhead(host.MaxBatch)
 // session's window holds the receipts of all of them.
 const numbersAhead = 3072
 
+// unsentPause is how soon an entry goes again that was certainly not ordered.
+const unsentPause = 50 * time.Millisecond
+
 // gatherPatience is how long a call waits for company while entries are under
 // way.
 const gatherPatience = 2 * time.Millisecond
@@ -43,7 +47,7 @@ func (c *Client) poke() {
 // the window has room, and sends again what stays unanswered.
 func (c *Client) send(ctx context.Context) {
 	defer c.done.Done()
-	tick := time.NewTicker(c.opts.Retry / 4)
+	tick := time.NewTicker(min(c.opts.Retry/4, unsentPause))
 	defer tick.Stop()
 	gather := time.NewTimer(time.Hour)
 	defer gather.Stop()
@@ -191,6 +195,9 @@ func (c *Client) acked(f *flight, seq ordering.Seq, err error) {
 	}
 	if err != nil {
 		c.opts.Logger.Debug("append", "err", err) // it goes again when it is overdue
+		if errors.Is(err, jetstream.ErrNoLeader) || errors.Is(err, jetstream.ErrBusy) {
+			f.sent = time.Now().Add(unsentPause - c.opts.Retry) // which is soon, since it is not on its way
+		}
 	}
 }
 

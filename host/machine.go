@@ -128,6 +128,10 @@ func (m *Machine) ApplyParsed(p *Parsed) (*Transition, error) {
 		// agree on it.
 		t.Reply = run(t)
 	}
+	t.EventsBefore = m.events
+	if len(t.Events) > 0 {
+		m.events = m.seq
+	}
 	m.maintain(t)
 	return t, nil
 }

@@ -23,6 +23,7 @@ type system struct {
 	members  audit.Members
 	sessions sessions
 	timers   timers
+	events   ordering.Seq // the last entry that had events
 }
 
 // systemRecord is the part of the system state that a manifest carries as
@@ -37,6 +38,7 @@ type systemRecord struct {
 	Evicted  ordering.Seq
 	Sessions []sessionRecord
 	Timers   []Timer // ascending by id
+	Events   ordering.Seq
 }
 
 // SystemFormat is the encoding of the system state.
@@ -45,7 +47,7 @@ const SystemFormat canonical.Format = "LSS1"
 func (s *system) encode() []byte {
 	return SystemFormat.Encode(systemRecord{
 		Time: s.time, Deployed: s.deployed, Module: s.module, Config: s.config, Members: s.members,
-		Evicted: s.sessions.evicted, Sessions: s.sessions.records(), Timers: s.timers.records(),
+		Evicted: s.sessions.evicted, Sessions: s.sessions.records(), Timers: s.timers.records(), Events: s.events,
 	})
 }
 
@@ -55,7 +57,7 @@ func (s *system) decode(data []byte) error {
 		return err
 	}
 	s.time, s.deployed, s.module, s.config, s.members = r.Time, r.Deployed, r.Module, r.Config, r.Members
-	s.sessions, s.timers = sessionsOf(r.Sessions, r.Evicted), timersOf(r.Timers)
+	s.sessions, s.timers, s.events = sessionsOf(r.Sessions, r.Evicted), timersOf(r.Timers), r.Events
 	return nil
 }
 

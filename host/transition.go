@@ -23,6 +23,9 @@ type Transition struct {
 
 	// Events are for whoever subscribes.
 	Events []Event
+	// EventsBefore is the last entry before this one that had events, 0 if none:
+	// by it a subscriber notices a gap.
+	EventsBefore ordering.Seq
 
 	// Audited says that every replica states its root at this seq.
 	Audited *Audited

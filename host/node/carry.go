@@ -18,6 +18,9 @@ func (r *Replica) carryOut(t *host.Transition) {
 	if t.Reply != nil && r.phase == host.PhaseVoting && t.Seq > r.quietTo {
 		r.vote(t)
 	}
+	if len(t.Events) > 0 {
+		r.emitEvents(t)
+	}
 	if t.Upgraded != nil {
 		r.emit(Event{Kind: EventUpgraded, Epoch: t.Epoch, Seq: t.Seq, Module: *t.Upgraded})
 	}

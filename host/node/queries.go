@@ -31,8 +31,12 @@ type query struct {
 // subscription's goroutine and waits for nothing. alone tells that this replica
 // was asked and no other: then it runs the queries whoever the responder is.
 func (r *Replica) receiveQuestion(m *nats.Msg, alone bool) {
-	if protocol.AgainFormat.Match(m.Data) && alone {
+	switch {
+	case protocol.AgainFormat.Match(m.Data) && alone:
 		r.answerAgain(m)
+		return
+	case protocol.EventsSinceFormat.Match(m.Data) && !alone:
+		r.answerEvents(m)
 		return
 	}
 	q, err := protocol.DecodeQuestion(m.Data)

@@ -47,6 +47,7 @@ type Replica struct {
 	queries chan query            // from clients
 	recent  recent
 	answers answers
+	events  events
 
 	// Owned by the loop.
 	machine  *host.Machine

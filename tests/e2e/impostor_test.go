@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"context"
 	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -89,6 +93,20 @@ func (p *impostor) answer(say func(q protocol.Question, r *audit.Reading) host.R
 	return responded
 }
 
+// emit votes for events that nobody else has, and sends them.
+func (p *impostor) emit(seq ordering.Seq, data string) {
+	p.t.Helper()
+	v := protocol.EventsVote{Events: protocol.EventsFormat.Encode(protocol.Events{List: []host.Event{{Data: []byte(data)}}})}
+	v.Vote = audit.Vote{
+		Machine: p.info.Machine, Replica: p.id, Epoch: p.info.Epoch, Seq: seq, Chain: p.info.Chain,
+		Members: p.info.Members.Seq, Outputs: protocol.EventsDigest(0, v.Events),
+	}
+	v.Vote.Sign(p.key)
+	if err := errors.Join(p.conn.Publish(protocol.EventsSubject(p.info.Machine), protocol.EventsVoteFormat.Encode(v)), p.conn.Flush()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // said is a receipt of a query.
 func said(output string) host.Receipts {
 	return host.Receipts{{Number: 1, Status: wasmabi.OK, Output: []byte(output)}}
@@ -159,4 +177,21 @@ func TestVotedReadBesideLiar(t *testing.T) {
 			}
 		}
 	}
+}
+
+// clientOf is the client that an answer's subject names.
+func clientOf(t *testing.T, m *nats.Msg) (id host.ClientID) {
+	t.Helper()
+	if _, err := hex.Decode(id[:], []byte(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])); err != nil {
+		t.Error(err)
+	}
+	return id
+}
+
+// expired is a context that has ended.
+func expired(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }

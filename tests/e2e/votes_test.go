@@ -100,10 +100,10 @@ func TestVotesAreWhatTheLogGives(t *testing.T) {
 }
 
 // decodeAnswer reads an answer by the client that its subject names.
-func decodeAnswer(m *nats.Msg) (a protocol.Answer, r host.Receipts, err error) {
+func decodeAnswer(m *nats.Msg) (protocol.Answer, host.Receipts, error) {
 	var client host.ClientID
 	if _, err := hex.Decode(client[:], []byte(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])); err != nil {
-		return a, nil, err
+		return protocol.Answer{}, nil, err
 	}
 	return protocol.DecodeAnswer(client, m.Data)
 }

@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"lockstep/client"
+	"lockstep/host"
+)
+
+// emit has the effects guest emit a number; emitted is that event.
+func emit(i uint32) []byte { return append(cmd(1, 9, 4), emitted(i)...) }
+
+func emitted(i uint32) []byte { return binary.LittleEndian.AppendUint32(nil, i) }
+
+// effects emits what its inputs say, and greets on its own account.
+func effects(t *testing.T) []byte {
+	t.Helper()
+	wasm, err := os.ReadFile("../../host/guesttest/testdata/effects.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wasm
+}
+
+// next wants the next event of an input.
+func next(t *testing.T, s *client.Subscription) client.Event {
+	t.Helper()
+	for {
+		e, err := s.Next(within(t, patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Source == host.EventOfInput {
+			return e
+		}
+	}
+}
+
+// A subscriber gets every event once and in order, from where it asked, while a
+// replica goes and comes back, and whatever of the messages it missed.
+func TestSubscribe(t *testing.T) {
+	c, cl := deployed(t, "effects", effects(t), host.Config{})
+	reader := connect(t, c, "effects")
+	live, err := reader.Subscribe(within(t, patience), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 60
+	go func() {
+		for i := range uint32(n) {
+			if _, err := cl.Call(t.Context(), emit(i)); err != nil {
+				t.Errorf("call %d: %v", i, err)
+			}
+			if i == n/2 {
+				c.Kill(2)
+			}
+		}
+	}()
+	var seen []client.Event
+	for len(seen) < n {
+		seen = append(seen, next(t, live))
+	}
+	check := func(what string, got client.Event, i int) {
+		t.Helper()
+		if string(got.Data) != string(emitted(uint32(i))) || i > 0 && got.Seq <= seen[i-1].Seq {
+			t.Fatalf("%s: event %d is %q at seq %d", what, i, got.Data, got.Seq)
+		}
+	}
+	for i, e := range seen {
+		check("live", e, i)
+	}
+	// One that comes later gets them too, and one that resumes gets the rest.
+	for _, from := range []int{0, n / 3, n - 1} {
+		late, err := reader.Subscribe(within(t, patience), seen[from].Seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := from; i < n; i++ {
+			check(fmt.Sprint("from event ", from), next(t, late), i)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if e, err := late.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the last event: %+v, %v", e, err)
+		}
+		cancel()
+		if err := late.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := late.Next(t.Context()); !errors.Is(err, client.ErrClosed) {
+			t.Errorf("next of a closed subscription: %v", err)
+		}
+	}
+	if err := c.Restart(within(t, patience), 2); err != nil {
+		t.Fatal(err)
+	}
+	verify(t, c, "effects")
+}
+
+// An event that one replica states alone is none.
+func TestEventOfOneReplica(t *testing.T) {
+	dir := t.TempDir()
+	c := startIn(t, dir, "effects", nil)
+	cl := connect(t, c, "effects")
+	deploy(t, c, cl, effects(t), host.Config{})
+	s, err := cl.Subscribe(within(t, patience), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := replace(t, c, dir, "effects")
+	p.emit(p.info.Seq+1, "lie")
+	at := call(t, cl, emit(7)).Seq
+	if e := next(t, s); e.Seq != at || string(e.Data) != string(emitted(7)) {
+		t.Errorf("first event is %q at seq %d, want that of seq %d", e.Data, e.Seq, at)
+	}
+}
