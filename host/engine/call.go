@@ -97,8 +97,12 @@ func (g *guest) run(steps steps) error {
 }
 
 // outcome tells how the call ended.
-func (g *guest) outcome(err error) host.Outcome {
-	o := host.Outcome{Log: g.log}
+func (g *guest) outcome(err error) (o host.Outcome) {
+	o.Log = g.log
+	g.trapped = err
+	if err != nil {
+		defer g.logTrace(&o)
+	}
 	left := g.gasLeft()
 	if left < 0 {
 		// Whatever comes first after the counter passed zero: the guest's own

@@ -40,6 +40,7 @@ type guest struct {
 	eventBytes  int
 	timers      []host.Timer
 	log         []byte
+	trapped     error // of the last call
 }
 
 // global is a mutable global of the module.

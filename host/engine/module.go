@@ -38,7 +38,7 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 		return nil, err
 	}
 	digest := host.ModuleDigest(module)
-	compiled, err := e.compile(turnKey{digest, maxMemory}, instrumented.Wasm)
+	compiled, err := e.compile(turnKey{digest, maxMemory}, instrumented.Unnamed())
 	if err != nil {
 		if refusal := invalid(module); refusal != nil {
 			return nil, refusal

@@ -116,6 +116,7 @@ func (m *module) encode(info *Module, codes [][]byte) []byte {
 		w.section(secCode, s.buf)
 	}
 	keep(secData)
+	info.named = len(w.buf)
 	if m.nameRaw != nil {
 		w.section(secCustom, m.nameRaw)
 	}

@@ -61,7 +61,15 @@ type Module struct {
 	MaxPages     uint32   // the guest's limit; the module declares one more
 	HasMemory    bool
 	HasStart     bool // ExportStart must run first
+
+	Functions int            // of the guest's, imports first; those behind are added
+	Names     map[int]string // of functions, as the guest's name section or else its exports have it
+
+	named int // where the name section begins, the last of Wasm
 }
+
+// Unnamed is Wasm without the names of functions.
+func (m *Module) Unnamed() []byte { return m.Wasm[:m.named] }
 
 // Global is an exported mutable global.
 type Global struct {
@@ -108,7 +116,15 @@ func examine(wasm []byte, cfg Config) (m *module, funcs []*function, out *Module
 	if cfg.Contract {
 		m.checkContract()
 	}
-	out = &Module{HasStart: m.start >= 0}
+	out = &Module{HasStart: m.start >= 0, Functions: len(m.imports) + len(m.funcs), Names: m.names}
+	if out.Names == nil {
+		out.Names = make(map[int]string)
+	}
+	for _, e := range m.exports {
+		if i := int(e.index); e.kind == 0 && out.Names[i] == "" {
+			out.Names[i] = e.name
+		}
+	}
 	m.limitMemory(cfg, out)
 	for i, g := range m.globals {
 		if g.mutable {

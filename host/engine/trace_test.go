@@ -1,0 +1,65 @@
+package engine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"lockstep/host"
+	"lockstep/host/engine"
+	"lockstep/wasmabi"
+)
+
+// nested is a module whose apply calls a function that loops over one without a
+// name, which does the rest. The function's name has a line break in it.
+func nested(rest ...byte) []byte {
+	sized := func(b []byte) []byte { return append([]byte{byte(len(b))}, b...) }
+	section := func(id byte, content ...byte) []byte { return append([]byte{id}, sized(content)...) }
+	body := func(code ...byte) []byte { return sized(append(append([]byte{0}, code...), 0x0b)) }
+	outer := append(sized([]byte("lockstep_apply")), 0, 0)
+	memory := append(sized([]byte("memory")), 2, 0)
+	names := slices.Concat(sized([]byte("name")), []byte{1}, sized(slices.Concat([]byte{1, 1}, sized([]byte("in\nner")))))
+	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00"),
+		section(1, 2, 0x60, 0, 1, 0x7f, 0x60, 0, 0),
+		section(3, 3, 0, 1, 1),
+		section(5, 1, 0, 1),
+		section(7, slices.Concat([]byte{2}, outer, memory)...),
+		section(10, slices.Concat([]byte{3}, body(0x10, 1, 0x41, 0), body(0x03, 0x40, 0x10, 2, 0x0c, 0, 0x0b), body(rest...))...),
+		section(0, names...))
+}
+
+// The log of a call that failed says where, in the guest's own names.
+func TestTrace(t *testing.T) {
+	frames := []string{"function 2", `in\nner`, "lockstep_apply"}
+	for _, kind := range kinds {
+		e := newEngine(t, engine.Config{Kind: kind})
+		for _, tc := range []struct {
+			name, first string
+			code        []byte
+		}{
+			{"unreachable", "trap: unreachable", []byte{0x00}},
+			{"memory", "trap: memory access out of bounds", []byte{0x41, 0x7f, 0x28, 2, 0, 0x1a}},
+			{"gas", "trap: out of gas", []byte{0x03, 0x40, 0x0c, 0, 0x0b}},
+		} {
+			t.Run(tc.name+"/"+kind.String(), func(t *testing.T) {
+				m, err := e.Compile(nested(tc.code...), 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g, err := m.Instantiate()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = g.Close() }()
+				o := g.Call(host.Call{Export: wasmabi.ExportApply, Gas: 1000})
+				want := tc.first + "\n\tat " + strings.Join(frames, "\n\tat ") + "\n"
+				if string(o.Log) != want {
+					t.Errorf("log is %q, want %q", o.Log, want)
+				}
+				if got := g.(interface{ Trace() []string }).Trace(); !slices.Equal(got, frames) {
+					t.Errorf("trace is %q, want %q", got, frames)
+				}
+			})
+		}
+	}
+}
