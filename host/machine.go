@@ -174,6 +174,14 @@ func (m *Machine) maintain(t *Transition) {
 // reply seals the receipts of an entry.
 func (m *Machine) reply(s Session, receipts Receipts) *Reply {
 	r := &Reply{Client: s.Client, Receipts: ReceiptsFormat.Encode(receipts), Members: m.members.Seq, Mode: m.members.Mode}
+	for i := range receipts {
+		r.Statuses[receipts[i].Status]++
+		if receipts[i].Duplicate {
+			r.Duplicates++
+		} else {
+			r.Gas += receipts[i].Gas
+		}
+	}
 	if voters := uint64(m.members.Voters()); voters > 0 {
 		n := s.Responder % voters
 		for i := range m.members.List {

@@ -4,6 +4,7 @@ import (
 	"lockstep/audit"
 	"lockstep/ordering"
 	"lockstep/snapshot"
+	"lockstep/wasmabi"
 )
 
 // Transition is what one entry did: the state has changed already, and the
@@ -57,6 +58,11 @@ type TimerRun struct {
 type Reply struct {
 	Client   ClientID
 	Receipts []byte // encoded Receipts
+	// Statuses counts the receipts by status, Duplicates those that are given
+	// again, and Gas is what the others used.
+	Statuses   [wasmabi.Refused + 1]uint32
+	Duplicates uint32
+	Gas        uint64
 	// Members is the entry that last changed the membership whose majority
 	// makes these outputs accepted.
 	Members ordering.Seq

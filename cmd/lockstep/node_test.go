@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +27,9 @@ import (
 
 // patience is how long anything may take that a test waits for.
 const patience = 90 * time.Second
+
+// leaving is how long a node may take to end.
+const leaving = 20 * time.Second
 
 // processes are those processes of a cluster that lockstep init has founded.
 type processes struct {
@@ -147,6 +153,9 @@ func (n *processes) end(i int, s syscall.Signal) int {
 	}
 	n.cmds[i] = nil
 	_ = c.Process.Signal(s)
+	// One that hangs says where, and fails.
+	hung := time.AfterFunc(leaving, func() { _ = c.Process.Signal(syscall.SIGQUIT) })
+	defer hung.Stop()
 	_ = c.Wait()
 	return c.ProcessState.ExitCode()
 }
@@ -240,6 +249,59 @@ func TestThreeNodes(t *testing.T) {
 	n.must("upgrade", "kv", "v2.wasm")
 	n.rolling()
 	n.awaitVoting("kv")
+	get := fmt.Sprintf("%x", kv.Get("a"))
+	if out := n.must(append([]string{"query", "kv", "-i", "hex", get, "-m", "voted", "-o", "hex"}, clientOnly...)...); !strings.Contains(out, "31") {
+		t.Errorf("query says %q", out)
+	}
+	if out := n.must("log", "kv", "-n", "2"); strings.Count(out, "\n") != 2 {
+		t.Errorf("the last two entries are\n%s", out)
+	}
+	n.scrape()
+}
+
+// scrape wants every stage of a node to have counted.
+func (n *processes) scrape() {
+	n.t.Helper()
+	text := n.get(0, "/metrics")
+	for _, name := range []string{
+		`entries_read_total`, `entries_applied_total`, `entry_bytes_total`, `gas_total`, `votes_total`, `apply_seconds_count`,
+		`entry_inputs_count`, `journal_sync_seconds_count`, `journal_bytes_total`, `journal_entries_total`,
+	} {
+		m := regexp.MustCompile(`(?m)^lockstep_` + name + `{machine="kv"} ([0-9.e+]+)$`).FindStringSubmatch(text)
+		if m == nil || m[1] == "0" {
+			n.t.Errorf("lockstep_%s counted nothing: %v", name, m)
+		}
+	}
+	for _, line := range []string{`lockstep_phase{machine="kv",phase="voting"} 1`, `lockstep_lag_entries{machine="kv"} `, `lockstep_events_total{kind="diverged",machine="kv"} 0`} {
+		if !strings.Contains(text, "\n"+line) {
+			n.t.Errorf("metrics lack %s", line)
+		}
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if got := n.get(0, path); got != "ok\n" {
+			n.t.Errorf("%s says %q", path, got)
+		}
+	}
+}
+
+func (n *processes) get(i int, path string) string {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", n.port+4000+i, path), nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	a, err := http.DefaultClient.Do(q)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer func() { _ = a.Body.Close() }()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // rolling restarts every node under load; no call may fail.

@@ -7,8 +7,8 @@
 //	lock the data folder → HTTP → NATS server → hosted machines → admin subjects → ready
 //
 // When its context ends it leaves so that callers notice nothing: the replicas
-// stop at an entry, which the others go on from, while the server hands
-// leadership to others and sends its clients there; then it is closed. A node that is
+// stop between two entries, and the others go on; then the server hands
+// leadership to others, sends its clients there, and is closed. A node that is
 // killed instead loses nothing and costs its callers a failover.
 package daemon
 
@@ -20,7 +20,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 
 	"lockstep/host/admin"
 	"lockstep/host/engine"
+	"lockstep/host/metrics"
 	"lockstep/host/node"
 	"lockstep/ordering/jetstream"
 	"lockstep/ordering/jetstream/doctor"
@@ -60,6 +60,8 @@ type daemon struct {
 	server *embedded.Server // nil with NATS outside
 	conn   *nats.Conn
 	node   *node.Node
+	meter  *metrics.Node
+	logs   logStates
 	http   *httpServer
 	ready  atomic.Bool
 	left   atomic.Bool // shutting down
@@ -73,7 +75,7 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &daemon{config: config, opts: opts, logger: opts.Logger}
+	d := &daemon{config: config, opts: opts, logger: opts.Logger, meter: metrics.New()}
 	unlock, err := lock(config.Data)
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	}
 	d.node, err = node.Open(ctx, node.Options{
 		Name: d.config.replica(), Dir: filepath.Join(d.config.Data, "node"), Conn: d.conn, Engine: d.engine,
-		Keep: d.config.Keep, Logger: d.logger, OnEvent: d.event, ConfirmBreak: confirm,
+		Keep: d.config.Keep, Metrics: d.meter, Logger: d.logger, OnEvent: d.event, ConfirmBreak: confirm,
 		TransferRate: int(d.config.TransferRate),
 	})
 	if err != nil {
@@ -143,6 +145,8 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err := desk.Serve(); err != nil {
 		return err
 	}
+	d.meter.Watch(d.states)
+	d.logs.run(ctx, d.node)
 	d.ready.Store(true)
 	at := Addresses{NATS: d.config.NATSURL, HTTP: d.http.addr()}
 	if d.server != nil {
@@ -162,16 +166,16 @@ func (d *daemon) close() error {
 		d.opts.OnLeave()
 	}
 	var errs []error
-	var handOver sync.WaitGroup
-	if d.server != nil && d.node != nil {
-		handOver.Go(d.server.LameDuck)
-	}
 	if d.node != nil {
-		errs = append(errs, d.node.Close()) // while the server still answers it
+		errs = append(errs, d.node.Close())
 	}
-	handOver.Wait()
+	// Before its server: a connection in this process that is trying to come back to
+	// a server that is gone waits for a minute, and cannot be closed meanwhile.
 	if d.conn != nil {
 		d.conn.Close()
+	}
+	if d.server != nil && d.node != nil {
+		d.server.LameDuck()
 	}
 	if d.server != nil {
 		d.server.Shutdown()

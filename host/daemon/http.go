@@ -29,6 +29,7 @@ func (d *daemon) listenHTTP(addr string) (*httpServer, error) {
 		return nil, listenError(addr, err)
 	}
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", d.meter.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, d.health()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, d.readiness()) })
 	h := &httpServer{listener: l, err: make(chan error, 1), server: &http.Server{

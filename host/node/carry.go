@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"lockstep/audit"
 	"lockstep/host"
@@ -80,6 +81,7 @@ func (r *Replica) audit(t *host.Transition) {
 	if _, voter := r.machine.Members().Voter(r.id); voter {
 		signed := record
 		signed.Sign(r.key)
+		r.meter.Audited()
 		r.outbox.put(t.Seq, host.AuditSubject(string(r.name)), audit.RecordFormat.Encode(signed))
 		r.judge(signed)
 	}
@@ -119,6 +121,7 @@ func (r *Replica) saveLoop() {
 		case <-r.ctx.Done():
 			return
 		case job := <-r.saves:
+			began := time.Now()
 			err := r.save(job)
 			if r.ctx.Err() != nil {
 				return
@@ -128,6 +131,7 @@ func (r *Replica) saveLoop() {
 				r.saveFailed(err)
 				continue
 			}
+			r.meter.Saved(time.Since(began))
 			s := host.Stored{Epoch: job.record.Epoch, Seq: job.record.Seq, Chain: job.record.Chain, Root: job.record.Root}
 			select {
 			case r.saved <- s:

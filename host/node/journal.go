@@ -13,7 +13,7 @@ import (
 // openJournal opens the replica's own entry log and makes it and the restored machine
 // one: what the machine has applied, the journal has, or is not before.
 func (r *Replica) openJournal() error {
-	j, err := journal.Open(r.node.path("machines", string(r.name), "journal"), journal.Options{OnSync: r.synced})
+	j, err := journal.Open(r.node.path("machines", string(r.name), "journal"), journal.Options{OnSync: r.synced, OnCommit: r.meter.Synced})
 	if err != nil {
 		return err
 	}

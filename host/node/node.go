@@ -29,6 +29,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host/engine"
+	"lockstep/host/metrics"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 	"lockstep/snapshot/store"
@@ -55,8 +56,9 @@ type Options struct {
 	// keeps. Simulations give another. It is asked again until it succeeds, save
 	// on ordering.ErrNotFound and a *ordering.BreakError.
 	OpenLog func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch) (ordering.Log, error)
-	Logger  *slog.Logger // nil: none
-	OnEvent func(Event)  // nil: none. Called from replicas' loops: it must not block
+	Metrics *metrics.Node // nil: none
+	Logger  *slog.Logger  // nil: none
+	OnEvent func(Event)   // nil: none. Called from replicas' loops: it must not block
 }
 
 // DefaultKeep is the number of checkpoints kept of each machine.

@@ -72,6 +72,7 @@ func (r *Replica) read() {
 				}
 				continue
 			}
+			r.meter.Read(len(entries))
 			select {
 			case <-ctx.Done():
 				return

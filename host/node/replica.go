@@ -14,6 +14,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/metrics"
 	"lockstep/ordering"
 	"lockstep/ordering/journal"
 	"lockstep/snapshot"
@@ -28,6 +29,7 @@ type Replica struct {
 	id     audit.ReplicaID
 	key    ed25519.PrivateKey
 	logger *slog.Logger
+	meter  *metrics.Machine
 
 	log     ordering.Log
 	subs    []*nats.Subscription
@@ -85,6 +87,7 @@ type saveJob struct {
 func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.PrivateKey) (*Replica, error) {
 	r := &Replica{
 		node: n, name: name, id: n.opts.Name, key: key, logger: n.opts.Logger.With("machine", string(name)),
+		meter:   n.opts.Metrics.Machine(string(name)),
 		records: make(chan audit.Record, recordQueue), saves: make(chan saveJob, saveQueue),
 		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)), queries: make(chan query, queryQueue),
 		room:   make(chan struct{}, 1),
@@ -310,6 +313,7 @@ func (r *Replica) follow(b readBatch) error {
 		if err != nil {
 			return err
 		}
+		r.count(e, t, time.Since(began))
 		r.carryOut(t)
 		r.turns.applied(time.Since(began))
 		r.runWaiting(began)
@@ -372,6 +376,10 @@ func (r *Replica) emit(e Event) {
 	e.Machine, e.Replica = r.name, r.id
 	if e.Seq == 0 {
 		e.Epoch, e.Seq = at.Epoch, at.Seq
+	}
+	r.meter.Event(string(e.Kind))
+	if e.Kind == EventTransferred {
+		r.meter.Transferred(len(e.Pages), e.Bytes, e.Took)
 	}
 	r.node.opts.OnEvent(e)
 }

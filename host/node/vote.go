@@ -27,6 +27,7 @@ func (r *Replica) vote(t *host.Transition) {
 		sent.Receipts = nil
 		r.answers.keep(reply.Client, whole)
 	}
+	r.meter.Voted()
 	r.outbox.put(t.Seq, host.OutputSubject(string(r.name), reply.Client), protocol.AnswerFormat.Encode(sent))
 }
 

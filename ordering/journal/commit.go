@@ -49,11 +49,20 @@ func (j *Journal) commit() (more bool, err error) {
 	j.writing = true
 	j.mu.Unlock()
 
+	began := time.Now()
 	s, err := j.target()
 	var at []int64
 	var size int64
 	if err == nil {
 		at, size, err = s.append(batch)
+	}
+
+	if err == nil && j.opts.OnCommit != nil {
+		written := int64(0)
+		for i := range batch {
+			written += int64(batch[i].size())
+		}
+		j.opts.OnCommit(len(batch), written, time.Since(began))
 	}
 
 	j.mu.Lock()

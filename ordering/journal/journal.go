@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"lockstep/ordering"
 )
@@ -19,6 +20,8 @@ type Options struct {
 	// each time that writing fails. It is called from the writing goroutine: it must
 	// not block, and must not call Close, Rewind or Reset.
 	OnSync func(durable ordering.Position, err error)
+	// OnCommit is told of each write that became durable, from the same goroutine; nil: nobody is.
+	OnCommit func(entries int, bytes int64, took time.Duration)
 
 	create func(path string) (file, error)
 }

@@ -39,10 +39,11 @@ var layers = []layer{
 	{"host/engine", []string{"audit/...", "host", "ordering", "snapshot", "snapshot/paging", "wasmabi/..."}, "the engine runs guests; logs, networks and nodes are not its affair"},
 	{"host/guesttest", []string{"host", "ordering", "snapshot", "wasmabi"}, "the suite knows the seam and no implementation"},
 	{"host/hosttest", []string{"audit/...", "host", "host/engine", "ordering", "snapshot", "wasmabi/..."}, "a guest is tested on the engine and the machine alone, without logs and networks"},
-	{"host/node", []string{"audit/...", "host", "host/engine", "host/protocol", "ordering", "ordering/jetstream", "ordering/journal", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
+	{"host/metrics", []string{"wasmabi"}, "counting knows numbers, not what is counted"},
+	{"host/node", []string{"audit/...", "host", "host/engine", "host/metrics", "host/protocol", "ordering", "ordering/jetstream", "ordering/journal", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
 	{"host/admin", []string{"audit/...", "host", "ordering"}, "words are words: who says them is another package's affair"},
 	{"host/local", []string{"audit/...", "host", "host/engine", "host/node", "ordering/...", "snapshot/...", "wasmabi/..."}, "a cluster in one process is nodes and servers; clients and commands are above it"},
-	{"host/daemon", []string{"audit", "host", "host/admin", "host/engine", "host/node", "ordering/...", "snapshot/paging", "wasmabi/..."}, "a process is a node and a server; clients and commands are above it"},
+	{"host/daemon", []string{"audit", "host", "host/admin", "host/engine", "host/metrics", "host/node", "ordering/...", "snapshot/paging", "wasmabi/..."}, "a process is a node and a server; clients and commands are above it"},
 
 	{"client", []string{"audit/...", "host", "host/admin", "host/protocol", "ordering", "ordering/jetstream", "snapshot", "snapshot/transfer", "wasmabi"}, "a client counts votes; it runs no machine and no node"},
 	{"guests", nil, "a guest and its SDK know the contract as any other language does, by the words of wasmabi and not by import"},

@@ -14,8 +14,8 @@ var (
 	adminSubscribe = []string{"lockstep.*.log.*"}
 	// An operator also deploys and asks nodes as nodes. While it deploys, replicas
 	// fetch the module from its inbox, which it answers. It has the log's copies follow the membership.
-	adminPublish = []string{"lockstep.*.prepare", "lockstep.*.control.>", "lockstep.*.state.>", "lockstep.$node.>", "$JS.API.STREAM.INFO.LOCKSTEP_*", "$JS.API.STREAM.NAMES", "$JS.API.DIRECT.GET.LOCKSTEP_*", "$JS.API.STREAM.MSG.GET.LOCKSTEP_*", "$JS.API.INFO",
-		"$JS.API.STREAM.UPDATE.LOCKSTEP_*", "$JS.API.STREAM.PEER.*.LOCKSTEP_*", "$JS.API.STREAM.LEADER.STEPDOWN.LOCKSTEP_*"}
+	adminPublish = []string{"lockstep.*.prepare", "lockstep.*.control.>", "lockstep.*.state.>", "lockstep.$node.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.DIRECT.GET.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.INFO",
+		"$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.PEER.*.*", "$JS.API.STREAM.LEADER.STEPDOWN.*"}
 )
 
 // text is the accounts in nats-server's language. Control inputs go to the
