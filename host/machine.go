@@ -235,7 +235,16 @@ func (m *Machine) Tree() *snapshot.Tree {
 	if m.guest != nil {
 		memory := m.guest.Memory()
 		m.tree.Resize(len(memory))
-		m.tree.Update(memory, m.unhashed.list(uint32(len(memory)/snapshot.PageSize)))
+		pages := m.unhashed.list(uint32(len(memory) / snapshot.PageSize))
+		if g, ok := m.guest.(interface {
+			Digests(pages []uint32) []audit.Digest
+		}); ok {
+			for i, d := range g.Digests(pages) { // computed on all CPUs
+				m.tree.Set(pages[i], d)
+			}
+		} else {
+			m.tree.Update(memory, pages)
+		}
 		m.unhashed.clear()
 	}
 	return m.tree

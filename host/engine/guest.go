@@ -8,6 +8,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/snapshot"
 )
@@ -99,6 +100,13 @@ func (g *guest) Live() []byte { return g.memory.pages.Live() }
 // Freeze returns the committed memory as it is now, to be read while the guest
 // goes on.
 func (g *guest) Freeze() snapshot.Frozen { return g.memory.pages.Freeze() }
+
+// Digests returns the digests of committed pages, in their order.
+func (g *guest) Digests(pages []uint32) []audit.Digest {
+	digests := make([]audit.Digest, len(pages))
+	g.memory.pages.Each(pages, func(i int, page []byte) { digests[i] = snapshot.PageDigest(page) })
+	return digests
+}
 
 // Tracker tells how pages that the guest wrote are found.
 func (g *guest) Tracker() string { return g.memory.pages.Tracker().String() }
