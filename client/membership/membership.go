@@ -233,6 +233,7 @@ func furthest(infos []host.Info, but audit.ReplicaID) ordering.Seq {
 func (c *Cluster) poll(ctx context.Context, look func(context.Context) (done bool, why error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var last error
 	for {
 		try, cancel := context.WithTimeout(ctx, lookWait)
 		done, why := look(try)
@@ -240,10 +241,13 @@ func (c *Cluster) poll(ctx context.Context, look func(context.Context) (done boo
 		if done {
 			return why
 		}
+		if ctx.Err() == nil || last == nil { // else it was cut short
+			last = why
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), why)
+			return errors.Join(context.Cause(ctx), last)
 		}
 	}
 }

@@ -165,6 +165,7 @@ func (tr *trial) replace(ctx context.Context) func() {
 	}
 	old := tr.anyVoter()
 	tr.cluster.Mend(tr.t)
+	tr.oneState() // one that is gone for ever, and another that is still behind, are two faults at once
 	tr.cluster.Kill(old)
 	fresh := tr.cluster.Add(tr.t, -1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

@@ -32,8 +32,9 @@ const (
 )
 
 var (
-	runs  = flag.Int("runs", 2, "histories to check")
-	first = flag.Uint64("seed", 1, "of the first history; the others follow")
+	runs    = flag.Int("runs", 2, "histories to check")
+	verbose = flag.Bool("nodelog", false, "print what the nodes log")
+	first   = flag.Uint64("seed", 1, "of the first history; the others follow")
 )
 
 func TestMain(m *testing.M) {
@@ -58,7 +59,7 @@ func start(t *testing.T, seed uint64) *trial {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c := nodeproc.Start(t, nodeproc.Options{Nodes: 3, Most: 4, Machines: []ordering.Name{machine}})
+	c := nodeproc.Start(t, nodeproc.Options{Nodes: 3, Most: 4, Machines: []ordering.Name{machine}, Verbose: *verbose})
 	conn := c.Connect(t, jetstream.Login{})
 	cl := connect(t, c)
 	voters := []audit.ReplicaID{nodeproc.Replica(0), nodeproc.Replica(1), nodeproc.Replica(2)}
@@ -67,7 +68,7 @@ func start(t *testing.T, seed uint64) *trial {
 	}
 	return &trial{
 		t: t, random: rand.New(rand.NewPCG(seed, 0)), cluster: c, conn: conn, voters: []int{0, 1, 2},
-		members: &membership.Cluster{Machine: machine, Client: cl, Conn: conn, System: c.Connect(t, nodeproc.System), Embedded: true},
+		members: &membership.Cluster{Machine: machine, Client: cl, Conn: conn, System: c.Connect(t, nodeproc.System), Embedded: true, OnStep: func(s string) { t.Log(s) }},
 	}
 }
 
