@@ -1,0 +1,218 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"lockstep/audit"
+	"lockstep/client"
+	"lockstep/guests/examples/kv"
+	"lockstep/host"
+	"lockstep/host/engine"
+	"lockstep/host/node"
+	"lockstep/ordering"
+	"lockstep/ordering/memlog"
+)
+
+// machine is the name of the machine that clusters host.
+const machine = "sim"
+
+// patience is how long anything may take that a test waits for.
+const patience = 60 * time.Second
+
+// cluster is nodes as they are in production, but for the log, which is in memory
+// and faulty, and their NATS, which is one server in this process.
+type cluster struct {
+	t      *testing.T
+	rng    *rand.Rand // of the test's own goroutine
+	nats   *server.Server
+	conn   *nats.Conn
+	log    *memlog.Server
+	engine *engine.Engine
+	nodes  []*simNode
+	states *statesChecker
+	output *outputsChecker
+}
+
+type simNode struct {
+	name audit.ReplicaID
+	dir  string
+	lies map[ordering.Seq][]byte // what the log shows to this node alone
+	conn *nats.Conn
+	node *node.Node
+}
+
+func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{ServerName: "sim", DontListen: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(s.Shutdown)
+	c := &cluster{
+		t: t, rng: rand.New(rand.NewPCG(seed, 5)), nats: s, engine: e,
+		log: memlog.New(memlog.Config{Seed: seed, Faults: memlog.Faults{Delay: time.Millisecond}}),
+	}
+	c.conn = c.connect()
+	c.states, c.output = newStatesChecker(c.conn, t), newOutputsChecker(c.conn, t)
+	dir := t.TempDir()
+	for i := range 3 {
+		n := &simNode{name: audit.ReplicaID(fmt.Sprint("n", i+1)), dir: filepath.Join(dir, fmt.Sprint("n", i+1)), lies: make(map[ordering.Seq][]byte)}
+		c.nodes = append(c.nodes, n)
+		c.start(i)
+		if _, err := n.node.Host(t.Context(), machine); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.crash(i) })
+	}
+	return c
+}
+
+func (c *cluster) connect() *nats.Conn {
+	c.t.Helper()
+	conn, err := nats.Connect("", nats.InProcessServer(c.nats))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(conn.Close)
+	return conn
+}
+
+// start starts a node with what it has on disk.
+func (c *cluster) start(i int) {
+	c.t.Helper()
+	if err := c.open(i); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) open(i int) error {
+	c.t.Helper()
+	n := c.nodes[i]
+	n.conn = c.connect()
+	opened, err := node.Open(c.t.Context(), node.Options{
+		Name: n.name, Dir: n.dir, Conn: n.conn, Engine: c.engine,
+		OpenLog: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch) (ordering.Log, error) {
+			if epoch != 1 {
+				return nil, ordering.ErrNotFound
+			}
+			log := c.log.Open()
+			for seq, lie := range n.lies {
+				log.Rewrite(seq, lie)
+			}
+			return log, nil
+		},
+		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	if err == nil {
+		n.node = opened
+	}
+	return err
+}
+
+// crash takes a node away in the middle of whatever it does. What it had on disk
+// stays.
+func (c *cluster) crash(i int) {
+	n := c.nodes[i]
+	if n.node == nil {
+		return
+	}
+	n.conn.Close() // nobody hears its last words
+	_ = n.node.Close()
+	n.node, n.conn = nil, nil
+}
+
+// asyncLog is a handle of the log as clients use it.
+type asyncLog struct {
+	*memlog.Log
+	pending sync.WaitGroup
+}
+
+func (l *asyncLog) AppendAsync(data []byte, done func(ordering.Seq, error)) error {
+	data = slices.Clone(data)
+	l.pending.Go(func() { done(l.Append(context.Background(), data)) })
+	return nil
+}
+
+func (l *asyncLog) Close() error {
+	err := l.Log.Close()
+	l.pending.Wait()
+	return err
+}
+
+// client opens a session that finds whatever the log loses by asking again.
+func (c *cluster) client() *client.Client {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	cl, err := client.Connect(ctx, client.Options{Machine: machine, Conn: c.conn, Log: &asyncLog{Log: c.log.Open()}, Retry: 100 * time.Millisecond})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return cl
+}
+
+func (c *cluster) deploy() {
+	c.t.Helper()
+	cl := c.client()
+	defer func() { _ = cl.Close() }()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	config := host.Config{AuditEvery: 8, CheckpointEvery: 40}
+	if _, err := cl.Deploy(ctx, kv.V2, config, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
+		c.t.Fatal(err)
+	}
+	members, err := cl.Members(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.states.know(members)
+	c.output.know(members)
+}
+
+// last is the newest position of the log.
+func (c *cluster) last() ordering.Seq {
+	c.t.Helper()
+	log := c.log.Open()
+	defer func() { _ = log.Close() }()
+	state, err := log.State(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return state.Last
+}
+
+// settled waits until every node that runs, but for those excused, is at the end
+// of the log, and returns what a count of it there is.
+func (c *cluster) settled(excused func(int) bool, counters []string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	for i, n := range c.nodes {
+		if excused(i) {
+			continue
+		}
+		r := n.node.Replica(machine)
+		for r.Info().Seq < c.last() || r.Info().Phase != host.PhaseVoting {
+			select {
+			case <-ctx.Done():
+				c.t.Fatalf("%s is at %d and %v, the log ends at %d", n.name, r.Info().Seq, r.Info().Phase, c.last())
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		if err := r.Do(ctx, func(m *host.Machine) { c.states.end(n.name, m, counters) }); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
