@@ -62,6 +62,9 @@ type Config struct {
 	CacheDir string
 	// Workers is the number of functions compiled at once; 0 is 1.
 	Workers int
+	// Lines has the log of a call that failed name lines of the guest's source, where the module has them (DWARF), and
+	// else offsets of its code. To compile takes more memory then.
+	Lines bool
 	// Tracker finds the pages that guests wrote.
 	Tracker paging.Kind
 }
@@ -105,7 +108,7 @@ func New(config Config) (_ *Engine, err error) {
 		rc = wazero.NewRuntimeConfigCompiler()
 	}
 	// Names for stack traces are of no use, and a module may lie in them.
-	rc = rc.WithCoreFeatures(features).WithDebugInfoEnabled(false)
+	rc = rc.WithCoreFeatures(features).WithDebugInfoEnabled(config.Lines)
 	if config.CacheDir != "" && config.Kind == Compiler {
 		if e.cacheDir, err = openCacheDir(config.CacheDir); err != nil {
 			return nil, err

@@ -23,6 +23,7 @@ type Module struct {
 	digest   audit.Digest
 	info     *instrument.Module // without its Wasm
 	compiled wazero.CompiledModule
+	lines    *lines // nil without Config.Lines
 }
 
 // Compile checks a module against the contract, instruments it and makes it
@@ -33,12 +34,19 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 	if maxMemory == 0 {
 		maxMemory = host.DefaultMaxMemory
 	}
-	instrumented, err := instrument.Instrument(module, instrument.Config{MaxMemoryPages: maxMemory, Contract: true})
+	config := instrument.Config{MaxMemoryPages: maxMemory, Contract: true}
+	instrumented, err := instrument.Instrument(module, config)
 	if err != nil {
 		return nil, err
 	}
 	digest := host.ModuleDigest(module)
-	compiled, err := e.compile(turnKey{digest, maxMemory}, instrumented.Unnamed())
+	wasm := instrumented.Unnamed()
+	var from *lines
+	if e.config.Lines {
+		wasm = append(wasm[:len(wasm):len(wasm)], anyCode()...)
+		from = &lines{module: module, config: config}
+	}
+	compiled, err := e.compile(turnKey{digest, maxMemory}, wasm)
 	if err != nil {
 		if refusal := invalid(module); refusal != nil {
 			return nil, refusal
@@ -46,7 +54,7 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 		return nil, fmt.Errorf("compile module: %w", err)
 	}
 	instrumented.Wasm = nil
-	return &Module{engine: e, digest: digest, info: instrumented, compiled: compiled}, nil
+	return &Module{engine: e, digest: digest, info: instrumented, compiled: compiled, lines: from}, nil
 }
 
 // compile has wazero validate and compile. It tries again without what the

@@ -26,8 +26,17 @@ func (g *guest) Trace() []string {
 	}
 	_, stack, _ := strings.Cut(g.trapped.Error(), traceMark)
 	var names []string
+	named := false // the last frame was
 	for line := range strings.Lines(stack) {
-		if name := g.module.frame(strings.TrimSpace(line)); name != "" {
+		line = strings.TrimSpace(line)
+		if at, ok := offset(line); ok {
+			if where := g.module.where(at); named && where != "" {
+				names[len(names)-1] += " (" + where + ")"
+			}
+			continue
+		}
+		name := g.module.frame(line)
+		if named = name != ""; named {
 			names = append(names, name)
 		}
 	}
@@ -53,6 +62,14 @@ func (m *Module) frame(line string) string {
 		return fmt.Sprintf("function %d", index)
 	}
 	return printable(name)
+}
+
+// where is the place in the guest's source, if that is wanted.
+func (m *Module) where(offset int) string {
+	if m.lines == nil {
+		return ""
+	}
+	return m.lines.find(offset)
 }
 
 // printable is a name that does no harm in a log.

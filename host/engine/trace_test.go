@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -61,5 +62,55 @@ func TestTrace(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// With Lines the log names lines of the source, though the code was rewritten.
+func TestLines(t *testing.T) {
+	guest, err := os.ReadFile("testdata/lines/guest.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range kinds {
+		t.Run(kind.String(), func(t *testing.T) {
+			e := newEngine(t, engine.Config{Kind: kind, Lines: true})
+			m, err := e.Compile(guest, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := m.Instantiate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = g.Close() }()
+			call := host.Call{Export: wasmabi.ExportApply, Gas: 100_000, Input: []byte{5}}
+			if o := g.Call(call); o.Status != wasmabi.OK {
+				t.Fatalf("got %v, %s", o.Status, o.Log)
+			}
+			call.Input[0] = 0
+			o := g.Call(call)
+			if want := "trap: integer divide by zero\n\tat divide (guest.c:10)\n\tat apply (guest.c:18)\n"; string(o.Log) != want {
+				t.Errorf("log is %q, want %q", o.Log, want)
+			}
+			g.Undo()
+			call.Gas = 300
+			if o, want := g.Call(call), "trap: out of gas\n\tat divide (guest.c:"; !strings.HasPrefix(string(o.Log), want) {
+				t.Errorf("log is %q, want %q…", o.Log, want)
+			}
+			bare, err := e.Compile(nested(0x00), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := bare.Instantiate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = b.Close() }()
+			call.Gas = 1000
+			o = b.Call(call)
+			if want := "trap: unreachable\n\tat function 2 (code offset 0x14)\n"; !strings.HasPrefix(string(o.Log), want) {
+				t.Errorf("log is %q, want %q…", o.Log, want)
+			}
+		})
 	}
 }

@@ -61,6 +61,7 @@ type function struct {
 	out        writer
 	scratch    []value
 	at         int         // what was copied
+	runs       []run       // nil where they are not wanted
 	nans       []canonical // still to come
 	firstLocal uint32      // of those that are added
 	added      []byte      // their types

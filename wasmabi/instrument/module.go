@@ -38,6 +38,7 @@ type module struct {
 	types        []funcType
 	imports      []imported
 	funcs        []uint32 // type of each defined function
+	codeBase     int      // offset of the content of the code section
 	tableMin     []uint32
 	tableType    []byte
 	memory       *memoryType
@@ -193,6 +194,7 @@ func (m *module) section(id int, r *reader) {
 			m.readElements(r)
 		}
 	case secCode:
+		m.codeBase = r.base
 		for range r.count(maxFuncs, "function bodies") {
 			m.bodies = append(m.bodies, readBody(r))
 		}

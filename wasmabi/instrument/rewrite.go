@@ -17,6 +17,9 @@ func (f *function) rewrite() []byte {
 	sized.buf = make([]byte, 0, len(w.buf)+len(f.out.buf)+5)
 	sized.u32(uint32(len(w.buf) + len(f.out.buf)))
 	sized.bytes(w.buf)
+	for i := range f.runs {
+		f.runs[i].to += len(sized.buf)
+	}
 	sized.bytes(f.out.buf)
 	f.out, f.edits, f.tables = writer{}, nil, nil
 	return sized.buf
@@ -27,9 +30,11 @@ func (f *function) code() {
 	data := f.body.code.data
 	f.out.buf = make([]byte, 0, len(data)*5/4+64)
 	f.at, f.nans = f.body.code.at, f.canonical
+	f.note(f.at, false)
 	f.enter()
 	for _, e := range f.edits {
 		f.through(int(e.at))
+		f.note(int(e.at), false)
 		f.change(e, data[e.at:e.to])
 		f.at = int(e.to)
 	}
@@ -41,11 +46,14 @@ func (f *function) code() {
 func (f *function) through(to int) {
 	data := f.body.code.data
 	for len(f.nans) > 0 && int(f.nans[0].at) <= to {
+		f.note(f.at, true)
 		f.out.bytes(data[f.at:f.nans[0].at])
 		f.at = int(f.nans[0].at)
+		f.note(f.at-1, false)
 		f.canonicalise(f.nans[0].kind)
 		f.nans = f.nans[1:]
 	}
+	f.note(f.at, true)
 	f.out.bytes(data[f.at:to])
 }
 
