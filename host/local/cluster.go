@@ -37,8 +37,10 @@ type Options struct {
 	// Engines run the guests of the nodes in order; the caller closes them after
 	// the cluster. Nodes without one share one that compiles.
 	Engines []*engine.Engine
-	Logger  *slog.Logger
-	OnEvent func(node.Event)
+	// TransferRate is that of each node's options.
+	TransferRate int
+	Logger       *slog.Logger
+	OnEvent      func(node.Event)
 
 	// URLs are servers elsewhere that keep the logs, and Login how nodes show who
 	// they are there. Nodes have no servers of their own then.
@@ -217,7 +219,7 @@ func (c *Cluster) startNode(ctx context.Context, i int) error {
 	}
 	p.node, err = node.Open(ctx, node.Options{
 		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: p.conn, Engine: c.engine(i),
-		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: confirm,
+		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: confirm, TransferRate: c.opts.TransferRate,
 	})
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", p.name, err)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/ordering"
 	"lockstep/snapshot"
 	"lockstep/snapshot/transfer"
 )
@@ -27,6 +29,12 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 		return err
 	}
 	r.partial = true
+	// From here on the journal gets what is ordered, so that it is there to go on
+	// with even if the log is cut behind a later checkpoint before this ends.
+	if err := r.journalAt(ordering.Position{Epoch: man.Epoch, Seq: man.Seq, Chain: man.Chain}); err != nil {
+		return err
+	}
+	defer r.observe()()
 	if err := r.adopt(man); err != nil {
 		return err
 	}
@@ -41,15 +49,44 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 	if got := r.machine.Root(); got != want.Root {
 		return fmt.Errorf("state at seq %d has root %v after transfer, want %v", at.Seq, got, want.Root)
 	}
-	if err := r.journalAt(r.machine.Position()); err != nil {
-		return err
-	}
 	r.partial = false
 	r.knowPanel(r.machine.Members())
 	r.queueSave(saveJob{r.machine.Checkpoint(), audit.Record{Epoch: at.Epoch, Seq: at.Seq, Chain: want.Chain, Root: want.Root}})
 	event.Took = time.Since(began)
 	r.emit(event)
 	return nil
+}
+
+// maxObserved bounds the bytes of entries that are read ahead of a transfer.
+const maxObserved = 1 << 30
+
+// observe reads the log into the journal until what it returns is called.
+func (r *Replica) observe() (stop func()) {
+	r.reader.end()
+	ctx, cancel := context.WithCancel(r.ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for size := 0; size < maxObserved && ctx.Err() == nil; {
+			entries, err := r.next(ctx, r.journal.Last().Seq+1)
+			for _, e := range entries {
+				size += len(e.Data)
+			}
+			switch {
+			case err == nil || ctx.Err() != nil:
+			case final(err):
+				r.logger.Warn("log cannot be followed while the state is fetched", "err", err)
+				return
+			default:
+				r.logger.Debug("read log", "err", err)
+				select {
+				case <-ctx.Done():
+				case <-time.After(readPause):
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // fetchPages makes the memory that of a manifest which the machine has adopted.

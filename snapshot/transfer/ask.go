@@ -21,8 +21,9 @@ type Donor struct {
 }
 
 // Manifest fetches the manifest of the checkpoint at a seq from the first donor
-// that gives the one with the root.
+// that gives the one with the root. All of them begin to keep that checkpoint.
 func Manifest(ctx context.Context, conn *nats.Conn, donors []Donor, epoch ordering.Epoch, seq ordering.Seq, root audit.Digest) (snapshot.Manifest, error) {
+	tell(conn, donors, request{Kind: kindHold, Epoch: epoch, Seq: seq})
 	errs := []error{fmt.Errorf("fetch manifest at seq %d", seq)}
 	for _, d := range donors {
 		data, err := whole(ctx, conn, d.Subject, request{Kind: kindManifest, Epoch: epoch, Seq: seq}, maxBlob)
@@ -39,6 +40,14 @@ func Manifest(ctx context.Context, conn *nats.Conn, donors []Donor, epoch orderi
 		errs = append(errs, fmt.Errorf("from %s: %w", d.Name, err))
 	}
 	return snapshot.Manifest{}, errors.Join(errs...)
+}
+
+// tell sends donors a request whose reply is of no use.
+func tell(conn *nats.Conn, donors []Donor, q request) {
+	data := requestFormat.Encode(q)
+	for _, d := range donors {
+		_ = conn.PublishRequest(d.Subject, conn.NewRespInbox(), data) // who does not hear it errs on the safe side
+	}
 }
 
 // Blob fetches a blob of at most limit bytes from the first of the subjects

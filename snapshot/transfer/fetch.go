@@ -72,17 +72,9 @@ func (f Fetch) Run(ctx context.Context) (Stats, error) {
 	case !r.walk.Done() || len(r.again) > 0:
 		return r.stats, fmt.Errorf("fetch state at seq %d: %w: %w", f.Want.Seq, ErrNoDonor, errors.Join(r.faults...))
 	}
-	r.release()
+	// They need not keep the checkpoint any more. One that does not hear it lets go after HoldFor.
+	tell(r.Conn, r.Donors, request{Kind: kindRelease, Epoch: r.Want.Epoch, Seq: r.Want.Seq, Holder: r.holder})
 	return r.stats, nil
-}
-
-// release tells the donors that they need not keep the checkpoint any more. One
-// that does not hear it lets go after HoldFor.
-func (r *run) release() {
-	q := requestFormat.Encode(request{Kind: kindRelease, Epoch: r.Want.Epoch, Seq: r.Want.Seq, Holder: r.holder})
-	for _, d := range r.Donors {
-		_ = r.Conn.PublishRequest(d.Subject, r.Conn.NewRespInbox(), q)
-	}
 }
 
 // perDonor is the number of requests under way with one donor: one that it

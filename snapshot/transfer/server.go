@@ -99,6 +99,8 @@ func (s server) reply(data []byte) ([]byte, error) {
 	case kindBlob:
 		blob, err := s.from.Blob(q.Blob)
 		return s.stretch(q, blob, err)
+	case kindHold:
+		return (&reply{}).encode(), s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor)
 	case kindRelease:
 		return (&reply{}).encode(), s.from.Hold(q.Epoch, q.Seq, q.Holder, 0)
 	}

@@ -34,6 +34,7 @@ const (
 	kindParts    kind = 2 // nodes of the page tree and pages, by place and digest
 	kindBlob     kind = 3 // bytes from Offset of the blob with a digest
 	kindRelease  kind = 4 // nothing: the checkpoint at Epoch and Seq is not needed any more
+	kindHold     kind = 5 // nothing: the checkpoint at Epoch and Seq is going to be needed
 )
 
 // request is a question. Epoch and Seq name the checkpoint that parts are of,
