@@ -14,9 +14,13 @@ import (
 	"lockstep/wasmabi"
 )
 
-// preparePatience is how long replicas may take to fetch and compile a module
-// after the first has done so.
-const preparePatience = 10 * time.Second
+// How long replicas may take to fetch and compile a module after the first has
+// done so, and how long the others at least have once a majority has: as long as
+// that took, so that a replica that is down holds nothing up.
+const (
+	preparePatience = 10 * time.Second
+	minorPatience   = time.Second
+)
 
 // Deploy makes the machine: the replicas named, each on a node that hosts it
 // already, become its voters, and the module their guest. It returns when a
@@ -141,8 +145,10 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 func (c *Client) gatherHoldings(ctx context.Context, request host.Prepare, what audit.Digest, members audit.Members) ([]audit.Holding, error) {
 	var held []audit.Holding
 	var refused, failed error
-	failures := 0
-	err := gather(ctx, c.conn, host.PrepareSubject(c.opts.Machine), host.PrepareFormat.Encode(request), preparePatience, func(data []byte) bool {
+	failures, start := 0, time.Now()
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	err := gather(waiting, c.conn, host.PrepareSubject(c.opts.Machine), host.PrepareFormat.Encode(request), preparePatience, func(data []byte) bool {
 		var p host.Prepared
 		if host.PreparedFormat.Decode(data, &p) != nil {
 			return false
@@ -155,16 +161,20 @@ func (c *Client) gatherHoldings(ctx context.Context, request host.Prepare, what 
 		case p.Error != "":
 			failed = errors.New(p.Error)
 			failures++
+		case slices.ContainsFunc(held, func(h audit.Holding) bool { return h.Replica == p.Holding.Replica }):
 		case voter && p.Holding.Module == what && p.Holding.Verify(key) == nil:
 			held = append(held, p.Holding)
+			if len(held) == members.Majority() {
+				time.AfterFunc(max(minorPatience, time.Since(start)), stop)
+			}
 		}
 		return len(held) == members.Voters() || len(held) >= members.Majority() && len(held)+failures >= members.Voters()
 	})
 	switch {
-	case err != nil:
-		return nil, err
 	case refused != nil:
 		return nil, refused
+	case err != nil && (ctx.Err() != nil || len(held) < members.Majority()):
+		return nil, err
 	case len(held) < members.Majority():
 		return nil, fmt.Errorf("module or checkpoint is held by %d of %d voters, want %d: %w", len(held), members.Voters(), members.Majority(), errors.Join(failed, errTooFew))
 	}
