@@ -93,7 +93,7 @@ func runScripts(c *cobra.Command, r *remote, wasm []byte, scripts []string, kind
 		}
 	}()
 	for _, kind := range kinds {
-		e, err := engine.New(engine.Config{Kind: kind, Workers: 2})
+		e, err := engine.New(engine.Config{Kind: kind, Workers: 2, Lines: true})
 		if err != nil {
 			return err
 		}

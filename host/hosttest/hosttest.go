@@ -17,6 +17,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"lockstep/audit"
@@ -77,7 +78,7 @@ func (r Result) said() string {
 	if r.Log == "" {
 		return ""
 	}
-	return "; the guest logged: " + r.Log
+	return "; the guest logged: " + strings.TrimRight(r.Log, "\n")
 }
 
 // TB is what Open needs of a *testing.T or *testing.B.
@@ -115,7 +116,7 @@ func New(wasm []byte, opts Options) (*Machine, error) {
 	}
 	if m.engine == nil {
 		var err error
-		if m.own, err = engine.New(engine.Config{}); err != nil {
+		if m.own, err = engine.New(engine.Config{Lines: true}); err != nil {
 			return nil, fmt.Errorf("start engine: %w", err)
 		}
 		m.engine = m.own
