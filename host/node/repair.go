@@ -128,10 +128,24 @@ func (r *Replica) learnStored(infos []host.Info, panel audit.Members) {
 	}
 }
 
+// voters counts those that have answered.
+func voters(infos []host.Info, panel audit.Members) (n int) {
+	for i := range infos {
+		if _, ok := panel.Voter(infos[i].Replica); ok {
+			n++
+		}
+	}
+	return n
+}
+
 // transferLatest takes the newest state that a majority of voters has stored.
 // Where there is none it orders a CHECKPOINT and returns errNoState.
 func (r *Replica) transferLatest() error {
-	infos, err := r.infos()
+	// Soon, since what they have stored may be too old a moment later.
+	infos, err := r.gather(func(infos []host.Info) bool {
+		panel, ok := host.Learn(infos, r.machine.Members())
+		return ok && voters(infos, panel) >= panel.Majority()
+	})
 	if err != nil {
 		return err
 	}

@@ -109,11 +109,19 @@ func (r *Replica) fetchModuleFrom(module audit.Digest, subjects []string) error 
 	return r.node.modules.put(wasm, r.node.runs)
 }
 
-// infoPatience is how long answers are gathered.
-const infoPatience = 150 * time.Millisecond
+// How long answers are gathered, and how long more once there are enough.
+const (
+	infoPatience = 150 * time.Millisecond
+	infoGrace    = 20 * time.Millisecond
+)
 
 // infos asks all replicas of the machine where they stand.
 func (r *Replica) infos() ([]host.Info, error) {
+	return r.gather(func([]host.Info) bool { return false })
+}
+
+// gather is infos, and does not wait long for more answers than are enough.
+func (r *Replica) gather(enough func([]host.Info) bool) ([]host.Info, error) {
 	conn := r.node.opts.Conn
 	inbox := conn.NewRespInbox()
 	sub, err := conn.SubscribeSync(inbox)
@@ -127,14 +135,19 @@ func (r *Replica) infos() ([]host.Info, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, infoPatience)
 	defer cancel()
 	var infos []host.Info
-	for {
+	for grace := false; ; {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return infos, r.ctx.Err()
 		}
 		var in host.Info
-		if host.InfoFormat.Decode(m.Data, &in) == nil && in.Machine == string(r.name) {
-			infos = append(infos, in)
+		if host.InfoFormat.Decode(m.Data, &in) != nil || in.Machine != string(r.name) {
+			continue
+		}
+		if infos = append(infos, in); !grace && enough(infos) {
+			grace = true
+			ctx, cancel = context.WithTimeout(ctx, infoGrace)
+			defer cancel()
 		}
 	}
 }

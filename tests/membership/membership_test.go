@@ -55,7 +55,7 @@ func deployed(t *testing.T, o nodeproc.Options, voters int) (*nodeproc.Cluster, 
 	for i := range voters {
 		ids = append(ids, nodeproc.Replica(i))
 	}
-	if _, err := cl.Deploy(within(t, patience), kv.V2, host.Config{AuditEvery: 16, CheckpointEvery: 64}, ids); err != nil {
+	if _, err := cl.Deploy(within(t, patience), kv.V2, host.Config{AuditEvery: 16, CheckpointEvery: 256}, ids); err != nil {
 		t.Fatal(err)
 	}
 	m := &membership.Cluster{
@@ -91,7 +91,7 @@ func startLoad(t *testing.T, c *nodeproc.Cluster, callers int) *load {
 			key := fmt.Sprintf("counter-%d", i)
 			for want := int64(1); ctx.Err() == nil; want++ {
 				began := time.Now()
-				try, cancel := context.WithTimeout(t.Context(), patience)
+				try, cancel := context.WithTimeout(context.Background(), patience) // not cut off by the end of the test
 				out, err := cl.Call(try, kv.Add(key, 1))
 				cancel()
 				if err != nil {
