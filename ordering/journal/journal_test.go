@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long anything may take that a test waits for.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // run makes n entries after a position, and the positions after them.
 func run(p ordering.Position, n int, seed uint64) (entries []ordering.Entry, at []ordering.Position) {

@@ -218,7 +218,7 @@ func TestDonorsMoveOn(t *testing.T) {
 		t.Fatalf("%+v, %v after %d checkpoints", stats, err, seq-10)
 	}
 	// Let go, it expires with the next.
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		list, err := disk.List("m")
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,7 +53,8 @@ func TestSubscribe(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 60
-	go func() {
+	var calls sync.WaitGroup
+	calls.Go(func() {
 		for i := range uint32(n) {
 			if _, err := cl.Call(t.Context(), emit(i)); err != nil {
 				t.Errorf("call %d: %v", i, err)
@@ -61,11 +63,12 @@ func TestSubscribe(t *testing.T) {
 				c.Kill(2)
 			}
 		}
-	}()
+	})
 	var seen []client.Event
 	for len(seen) < n {
 		seen = append(seen, next(t, live))
 	}
+	calls.Wait()
 	check := func(what string, got client.Event, i int) {
 		t.Helper()
 		if string(got.Data) != string(emitted(uint32(i))) || i > 0 && got.Seq <= seen[i-1].Seq {

@@ -37,11 +37,13 @@ const (
 	pace     = 2 * time.Millisecond
 )
 
-// Bounds on the time until calls are answered again. That of a follower is ten times what is measured on a quiet machine:
-// the others must not wait for it at all.
+// Bounds on the time until calls are answered again, for the best of several kills: the longest election on a quiet
+// machine; and for a follower, whom the others must not wait for at all, ten times what is measured there. No kill may
+// cost more than worst, however busy the machine is.
 const (
-	worstLeader   = 6 * time.Second
-	worstFollower = time.Second
+	bestLeader   = 6 * time.Second
+	bestFollower = time.Second
+	worst        = 30 * time.Second
 )
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -175,11 +177,14 @@ func awaitVoting(t *testing.T, cl *client.Client) {
 	t.Fatal("the killed replica does not vote again")
 }
 
-func report(t *testing.T, what string, gaps []time.Duration) {
+func report(t *testing.T, what string, gaps []time.Duration, best time.Duration) {
 	t.Helper()
 	slices.Sort(gaps)
 	t.Logf("%s, %d kills: answered again after %v at best, %v at the median, %v at worst", what, len(gaps),
 		gaps[0].Round(time.Millisecond), gaps[len(gaps)/2].Round(time.Millisecond), gaps[len(gaps)-1].Round(time.Millisecond))
+	if gaps[0] > best || gaps[len(gaps)-1] > worst {
+		t.Errorf("calls stood still for %v, want at most %v once and %v always", gaps, best, worst)
+	}
 }
 
 // With the node killed whose server leads the log, under load, calls are answered again as soon as the others have elected;
@@ -198,10 +203,7 @@ func TestLeaderKilled(t *testing.T) {
 		c.Start(t, i)
 		awaitVoting(t, cl)
 	}
-	report(t, "leader of the log", gaps)
-	if worst := gaps[len(gaps)-1]; worst > worstLeader {
-		t.Errorf("calls stood still for %v, want at most %v", worst, worstLeader)
-	}
+	report(t, "leader of the log", gaps, bestLeader)
 }
 
 // With another node killed, nobody waits for it. The client is connected to one that stays.
@@ -222,8 +224,5 @@ func TestFollowerKilled(t *testing.T) {
 		c.Start(t, follower)
 		awaitVoting(t, cl)
 	}
-	report(t, "a follower", gaps)
-	if worst := gaps[len(gaps)-1]; worst > worstFollower {
-		t.Errorf("calls stood still for %v, want at most %v", worst, worstFollower)
-	}
+	report(t, "a follower", gaps, bestFollower)
 }

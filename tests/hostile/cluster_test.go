@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	patience = 20 * time.Second
+	patience = 60 * time.Second
 	// neighbourWait is the longest that a neighbour's caller may wait, under any
-	// attack, on a busy machine.
-	neighbourWait = 5 * time.Second
+	// attack, on a machine that is busy with much else.
+	neighbourWait = 30 * time.Second
 )
 
 // config has room for a guest's input and little more: each machine keeps a log.

@@ -22,9 +22,10 @@ const ServersSubject = "lockstep.$node.server"
 
 // Patience with servers: for the first that answers, and for the next one after each.
 const (
-	firstAnswer = 2 * time.Second
-	nextAnswer  = 300 * time.Millisecond
-	maxServers  = 1024
+	streamAnswer = 2 * time.Second // of the log's leader: while there is none, nobody answers
+	firstAnswer  = 2 * time.Second
+	nextAnswer   = 300 * time.Millisecond
+	maxServers   = 1024
 )
 
 // Read asks for the settings of a machine's log. system is a connection in the servers' system account;
@@ -39,7 +40,7 @@ func Read(ctx context.Context, conn, system *nats.Conn, ref jetstream.Ref) (Sett
 	if err != nil {
 		return s, fmt.Errorf("read settings of %s: %w", ref, err)
 	}
-	stream, err := js.Stream(ctx, ref.StreamName())
+	stream, err := readStream(ctx, js, ref.StreamName())
 	if errors.Is(err, njs.ErrStreamNotFound) {
 		return s, fmt.Errorf("read settings of %s: %w", ref, ordering.ErrNotFound)
 	}
@@ -48,7 +49,9 @@ func Read(ctx context.Context, conn, system *nats.Conn, ref jetstream.Ref) (Sett
 	}
 	in := stream.CachedInfo()
 	s.Stream, s.State, s.Cluster = in.Config, in.State, in.Cluster
-	if account, err := js.AccountInfo(ctx); err == nil {
+	try, cancel := context.WithTimeout(ctx, streamAnswer)
+	defer cancel()
+	if account, err := js.AccountInfo(try); err == nil {
 		s.Account = *account
 	} // else it may not be read, and limits nothing that shows here
 	if system != nil {
@@ -58,6 +61,19 @@ func Read(ctx context.Context, conn, system *nats.Conn, ref jetstream.Ref) (Sett
 	}
 	slices.SortFunc(s.Servers, func(a, b Server) int { return strings.Compare(a.Name, b.Name) })
 	return s, err
+}
+
+// readStream asks for a stream until it is answered.
+func readStream(ctx context.Context, js njs.JetStream, name string) (njs.Stream, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, streamAnswer)
+		stream, err := js.Stream(try, name)
+		unanswered := try.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !unanswered {
+			return stream, err
+		}
+	}
 }
 
 // askNodes asks nodes about the servers embedded in them.
