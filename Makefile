@@ -25,7 +25,7 @@ race:
 # LOCKSTEP_TOOLCHAINS=all.
 guests-check:
 	./guests/check.sh
-	if [ "$$LOCKSTEP_TOOLCHAINS" = all ]; then $(GO) test -tags toolchains -timeout 30m ./tests/languages; fi
+	if [ "$$LOCKSTEP_TOOLCHAINS" = all ]; then $(GO) test -tags toolchains -timeout 30m ./tests/languages -statements 5000; fi
 
 # go vet is one of its linters.
 lint:

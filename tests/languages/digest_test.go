@@ -39,7 +39,7 @@ func TestDigestsAreListed(t *testing.T) {
 
 // The modules of an example all describe themselves, in the same words.
 func TestModulesDescribeThemselves(t *testing.T) {
-	for _, example := range []string{"counter", "kv", "bank"} {
+	for _, example := range []string{"counter", "kv", "bank", "lock", "queue", "sqlite"} {
 		var first string
 		for language, wasm := range modules(t, example) {
 			if builders[language] != nil {
