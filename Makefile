@@ -25,7 +25,11 @@ race:
 # LOCKSTEP_TOOLCHAINS=all.
 guests-check:
 	./guests/check.sh
-	if [ "$$LOCKSTEP_TOOLCHAINS" = all ]; then $(GO) test -tags toolchains -timeout 30m ./tests/languages -statements 5000; fi
+	if [ "$$LOCKSTEP_TOOLCHAINS" = all ]; then \
+	  $(GO) test -tags toolchains -timeout 30m ./tests/languages -statements 5000 && \
+	  $(GO) test -tags toolchains -timeout 30m -run TestNewProjects ./cmd/lockstep && \
+	  $(GO) test -tags toolchains -timeout 30m -run TestTutorials ./tests/newcomer; \
+	fi
 
 # go vet is one of its linters.
 lint:

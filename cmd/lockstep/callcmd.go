@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 
 	"lockstep/client"
 	"lockstep/cmd/lockstep/payload"
+	"lockstep/guests/description"
 )
 
 // forms are how a command's input is typed and its output shown.
@@ -32,18 +34,33 @@ func (f *forms) read(c *cobra.Command, args []string) ([]byte, error) {
 	return b, nil
 }
 
+// shown is the form to show the output in: who asked in JSON is answered in JSON.
+func (f *forms) shown() string {
+	if f.out == "auto" && f.in == "json" {
+		return "auto-json"
+	}
+	return f.out
+}
+
 // output is what a call answers, as JSON has it.
 type output struct {
 	Seq  uint64 `json:"seq"`
 	Gas  uint64 `json:"gas"`
 	Text string `json:"text,omitempty"` // where the output is printable
 	Hex  string `json:"hex"`
+	// JSON is the output as JSON, where the input was given so.
+	JSON json.RawMessage `json:"json,omitempty"`
 }
 
-func outputOf(o client.Output) output {
+func (f *forms) outputOf(o client.Output) output {
 	v := output{Seq: uint64(o.Seq), Gas: o.Gas, Hex: hex.EncodeToString(o.Bytes)}
 	if payload.Printable(o.Bytes) {
 		v.Text = string(o.Bytes)
+	}
+	if f.in == "json" || f.out == "json" {
+		if text, err := description.ToJSON(o.Bytes); err == nil {
+			v.JSON = text
+		}
 	}
 	return v
 }
@@ -84,7 +101,7 @@ func callCommand(r *remote) *cobra.Command {
 					return err
 				}
 			}
-			return r.show(c, outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.out) })
+			return r.show(c, f.outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.shown()) })
 		},
 		ValidArgsFunction: r.completeMachines,
 	}

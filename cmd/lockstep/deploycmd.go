@@ -117,16 +117,18 @@ func readGuest(path string, maxMemory uint32) ([]byte, error) {
 
 // deploy has nodes host the machine and orders its first input.
 func (r *remote) deploy(ctx context.Context, d deployment, progress io.Writer) (deployed, error) {
-	conn, err := r.connect()
+	conn, err := r.connect(ctx)
 	if err != nil {
 		return deployed{}, err
 	}
 	defer conn.Close()
-	all, err := nodes.List(ctx, conn, d.machine)
+	// A cluster of three gives no machine one replica only because two nodes are late.
+	known := len(conn.Servers())
+	all, err := r.list(ctx, conn, d.machine, min(known, 3))
 	if err != nil {
 		return deployed{}, err
 	}
-	chosen, err := choose(all, d)
+	chosen, err := choose(all, known, d)
 	if err != nil {
 		return deployed{}, err
 	}
@@ -157,7 +159,7 @@ func (r *remote) deploy(ctx context.Context, d deployment, progress io.Writer) (
 }
 
 // choose picks the nodes that get a replica.
-func choose(all []admin.Node, d deployment) ([]audit.ReplicaID, error) {
+func choose(all []admin.Node, known int, d deployment) ([]audit.ReplicaID, error) {
 	if len(d.on) > 0 {
 		return named(all, d.on)
 	}
@@ -166,6 +168,9 @@ func choose(all []admin.Node, d deployment) ([]audit.ReplicaID, error) {
 		n = 3
 		if len(all) < 3 {
 			n = 1
+		}
+		if n == 1 && known >= 3 {
+			return nil, fmt.Errorf("%d of %d nodes answer: start the others, or say that one replica is enough with --replicas 1", len(all), known)
 		}
 	}
 	if n < 1 || n%2 == 0 {

@@ -80,7 +80,7 @@ func (r *remote) systemConn(path string) (*nats.Conn, error) {
 }
 
 func (r *remote) diagnose(ctx context.Context, machine ordering.Name, systemKey string) ([]finding, error) {
-	conn, err := r.connect()
+	conn, err := r.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"lockstep/client"
 	"lockstep/client/contexts"
 	"lockstep/client/nodes"
+	"lockstep/wasmabi"
 )
 
 // Exit codes. They are part of the interface: scripts branch on them.
@@ -48,6 +50,37 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUnreachable
 	}
 	return exitFailed
+}
+
+// failure is an error as JSON has it.
+type failure struct {
+	Text   string `json:"text"`
+	Exit   int    `json:"exit_code"`
+	Status string `json:"status,omitempty"` // of the input: rejected, trapped, out of gas, refused or FAIL
+	Code   uint32 `json:"code,omitempty"`   // the guest's
+	Output string `json:"output_hex,omitempty"`
+	Seq    uint64 `json:"seq,omitempty"` // of an input that was ordered and not answered
+}
+
+func failureOf(err error, code int) failure {
+	f := failure{Text: explain(err), Exit: code}
+	var rejected *client.RejectedError
+	var trapped *client.TrapError
+	var refused *client.RefusedError
+	var open *client.FailError
+	switch {
+	case errors.As(err, &rejected):
+		f.Status, f.Code, f.Output = wasmabi.Rejected.String(), rejected.Code, hex.EncodeToString(rejected.Output)
+	case errors.As(err, &trapped):
+		f.Status = wasmabi.Trapped.String()
+	case errors.Is(err, client.ErrOutOfGas):
+		f.Status = wasmabi.OutOfGas.String()
+	case errors.As(err, &refused):
+		f.Status, f.Code = wasmabi.Refused.String(), uint32(refused.Refusal)
+	case errors.As(err, &open):
+		f.Status, f.Seq = "FAIL", uint64(open.Seq)
+	}
+	return f
 }
 
 // explain is the text of an error on one line, with what to do where that is

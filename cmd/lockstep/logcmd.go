@@ -36,13 +36,13 @@ func logCommand(r *remote) *cobra.Command {
 client. It takes an operator's key.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			conn, err := r.connect()
+			ctx, cancel := r.within(c)
+			defer cancel()
+			conn, err := r.connect(ctx)
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
-			ctx, cancel := r.within(c)
-			defer cancel()
 			all, err := nodes.List(ctx, conn, ordering.Name(args[0]))
 			if err != nil {
 				return err

@@ -26,10 +26,14 @@ func run(args []string) int {
 		<-ctx.Done()
 		stop() // the second ctrl-C does what it does to any program
 	}()
-	root := command()
+	r := &remote{}
+	root := command(r)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
+	if err != nil && r.asJSON && code != exitUsage {
+		_ = printJSON(os.Stdout, map[string]any{"error": failureOf(err, code)}) // to whoever is still there
+	}
 	switch code {
 	case exitOK:
 	case exitInterrupt:
@@ -40,7 +44,7 @@ func run(args []string) int {
 	return code
 }
 
-func command() *cobra.Command {
+func command(r *remote) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "lockstep",
 		Short:         "Replicated, audited, upgradable state machines in WebAssembly",
@@ -57,7 +61,6 @@ func command() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w%s: %w", err, nearFlag(c, err), errUsage)
 	})
-	r := &remote{}
 	r.flags(root.PersistentFlags())
 	groups(root, r)
 	for _, c := range root.Commands() {
@@ -72,7 +75,7 @@ func groups(root *cobra.Command, r *remote) {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"guest", "Write a guest:", []*cobra.Command{checkCommand(r), instrumentCommand(), testCommand(r), devCommand()}},
+		{"guest", "Write a guest:", []*cobra.Command{newCommand(r), buildCommand(r), bundleCommand(), checkCommand(r), instrumentCommand(), testCommand(r), devCommand()}},
 		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), checkpointCommand(r), demoCommand(r)}},
 		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), logCommand(r), contextCommand(r)}},
 		{"members", "Change who keeps a machine:", []*cobra.Command{joinCommand(r), quitCommand(r), replaceCommand(r), doctorCommand(r)}},

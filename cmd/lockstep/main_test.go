@@ -29,6 +29,11 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+			cache, err := exec.Command("go", "env", "GOCACHE").Output()
+			if err != nil {
+				return err
+			}
+			env.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
 			return os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600)
 		},
 	})

@@ -92,7 +92,7 @@ func hostFor(ctx context.Context, m *membership.Cluster, node string) error {
 func (r *remote) change(c *cobra.Command, machine, systemKey string, f func(context.Context, *membership.Cluster) error) error {
 	ctx, cancel := r.within(c)
 	defer cancel()
-	conn, err := r.connect()
+	conn, err := r.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -257,6 +257,52 @@ func TestThreeNodes(t *testing.T) {
 		t.Errorf("the last two entries are\n%s", out)
 	}
 	n.scrape()
+	n.json(clientOnly)
+}
+
+// json speaks JSON with a guest, and wants its errors so too; what it answers is
+// proven offline, and what it emits is seen.
+func (n *processes) json(clientOnly []string) {
+	n.t.Helper()
+	wasm, err := filepath.Abs("../../guests/examples/counter/counter-c.wasm")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.must("deploy", "counter", wasm)
+	say := func(args ...string) string {
+		n.t.Helper()
+		return strings.TrimSpace(n.must(append(args, clientOnly...)...))
+	}
+	if out := say("call", "counter", "-i", "json", `["add", 3]`, "--certificate", "proof"); out != "3" {
+		n.t.Errorf("call says %q, want 3", out)
+	}
+	if out := say("query", "counter", "-i", "json", `["get"]`); out != "3" {
+		n.t.Errorf("query says %q, want 3", out)
+	}
+	if out := say("subscribe", "counter", "--from", "1", "-n", "1", "-o", "json"); !strings.Contains(out, `["changed",3]`) {
+		n.t.Errorf("subscribe says %q", out)
+	}
+	out, _, code := n.lockstep("call", "counter", "-i", "json", `["nonsense"]`, "--json")
+	var said struct{ Error failure }
+	if err := json.Unmarshal([]byte(out), &said); err != nil || code != exitGuest || said.Error.Status != "rejected" || said.Error.Code == 0 {
+		n.t.Errorf("rejected call: exit code %d, %v, %s", code, err, out)
+	}
+	n.must("status", "counter", "--members", "voters")
+	offline := []string{"--members", "voters", "--server", "nats://127.0.0.1:1"}
+	if out := n.must(append([]string{"verify", "proof"}, offline...)...); !strings.Contains(out, "valid: ") {
+		n.t.Errorf("verify says %q", out)
+	}
+	proof, err := os.ReadFile(filepath.Join(n.dir, "proof"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	proof[len(proof)/2] ^= 1
+	if err := os.WriteFile(filepath.Join(n.dir, "forged"), proof, 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	if _, _, code := n.lockstep(append([]string{"verify", "forged"}, offline...)...); code != exitFailed {
+		n.t.Errorf("a forged certificate: exit code %d", code)
+	}
 }
 
 // scrape wants every stage of a node to have counted.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -10,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lockstep/audit"
 	"lockstep/client"
 	"lockstep/cmd/lockstep/payload"
+	"lockstep/host"
 	"lockstep/ordering"
 )
 
@@ -53,7 +54,7 @@ it changes. How sure the answer is:
 			if err != nil {
 				return err
 			}
-			return r.show(c, outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.out) })
+			return r.show(c, f.outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.shown()) })
 		},
 		ValidArgsFunction: r.completeMachines,
 	}
@@ -127,26 +128,33 @@ func (r *remote) writeEvent(c *cobra.Command, e client.Event, form string) error
 }
 
 func verifyCommand(r *remote) *cobra.Command {
-	var machine string
+	var machine, members string
 	c := &cobra.Command{
-		Use:   "verify CERTIFICATE --machine MACHINE",
+		Use:   "verify CERTIFICATE --members FILE",
 		Short: "Check the proof that a majority of voters stated an output",
 		Long: `Checks a certificate (a file, or - for standard input; 'call --certificate FILE' writes
-one) by the membership of the machine.`,
+one) by the membership that a file has, which 'status MACHINE --members FILE' writes: then
+nobody is asked. With --machine the membership is that which the machine has now.`,
+		Example: `  lockstep status kv --members voters
+  lockstep call kv abc --certificate proof
+  lockstep verify proof --members voters`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if machine == "" {
-				return usage("name the machine whose voters you trust with --machine")
+			if (machine == "") == (members == "") {
+				return usage("say whose voters you trust: --members FILE, or --machine MACHINE to ask it")
 			}
 			proof, err := readProof(c.InOrStdin(), args[0])
 			if err != nil {
 				return err
 			}
-			ctx, cancel := r.within(c)
-			defer cancel()
-			return r.verify(ctx, c, machine, proof)
+			voters, err := r.voters(c, machine, members)
+			if err != nil {
+				return err
+			}
+			return r.verify(c, proof, voters)
 		},
 	}
+	c.Flags().StringVar(&members, "members", "", "file with the membership to check by")
 	c.Flags().StringVar(&machine, "machine", "", "machine whose membership to check by")
 	return c
 }
@@ -169,16 +177,30 @@ func readProof(stdin io.Reader, path string) ([]byte, error) {
 	return proof, nil
 }
 
-func (r *remote) verify(ctx context.Context, c *cobra.Command, machine string, proof []byte) error {
+// voters reads a membership from a file, or asks the machine.
+func (r *remote) voters(c *cobra.Command, machine, path string) (audit.Members, error) {
+	var m audit.Members
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return m, fmt.Errorf("read membership: %w", err)
+		}
+		if err := host.MembersFormat.Decode(text, &m); err != nil {
+			return m, fmt.Errorf("%s is no membership, as 'lockstep status MACHINE --members FILE' writes it: %w", path, err)
+		}
+		return m, nil
+	}
+	ctx, cancel := r.within(c)
+	defer cancel()
 	cl, done, err := r.session(ctx, machine)
 	if err != nil {
-		return err
+		return m, err
 	}
 	defer done()
-	members, err := cl.Members(ctx)
-	if err != nil {
-		return err
-	}
+	return cl.Members(ctx)
+}
+
+func (r *remote) verify(c *cobra.Command, proof []byte, members audit.Members) error {
 	stated, err := client.Verify(proof, members)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,9 @@ import (
 
 	"lockstep/client"
 	"lockstep/client/contexts"
+	"lockstep/client/nodes"
+	"lockstep/host/admin"
+	"lockstep/ordering"
 )
 
 type flag = pflag.Flag
@@ -69,22 +73,63 @@ func first(values ...string) string {
 	return ""
 }
 
+// Nodes that were started a moment ago are waited for, with a word about it.
+const (
+	startup      = 5 * time.Second
+	startupQuiet = 500 * time.Millisecond
+	startupPause = 50 * time.Millisecond
+)
+
 // connect connects to the cluster.
-func (r *remote) connect() (*nats.Conn, error) {
+func (r *remote) connect(ctx context.Context) (*nats.Conn, error) {
 	c, err := r.where()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.Connect("lockstep command")
+	var conn *nats.Conn
+	err = r.starting(ctx, "waiting for a server at "+first(c.URL, contexts.DefaultURL), func() (again bool, err error) {
+		conn, err = c.Connect("lockstep command")
+		return errors.Is(err, nats.ErrNoServers), err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, errUnreachable)
 	}
 	return conn, nil
 }
 
+// list asks the nodes about a machine, "" for none, until as many as there should
+// be have answered, or the others take too long.
+func (r *remote) list(ctx context.Context, conn *nats.Conn, machine ordering.Name, want int) (all []admin.Node, err error) {
+	err = r.starting(ctx, "waiting for the nodes", func() (again bool, err error) {
+		all, err = nodes.List(ctx, conn, machine)
+		return errors.Is(err, nodes.ErrNone) || len(all) < want, err
+	})
+	return all, err
+}
+
+// starting tries again what nodes that are being started cannot do yet.
+func (r *remote) starting(ctx context.Context, waiting string, try func() (again bool, err error)) error {
+	began, said := time.Now(), false
+	for {
+		again, err := try()
+		if !again || time.Since(began) > startup || ctx.Err() != nil {
+			return err
+		}
+		if !said && time.Since(began) > startupQuiet {
+			said = true
+			fmt.Fprintln(os.Stderr, waiting)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(startupPause):
+		}
+	}
+}
+
 // session opens a client of a machine. done closes it and its connection.
 func (r *remote) session(ctx context.Context, machine string) (cl *client.Client, done func(), err error) {
-	conn, err := r.connect()
+	conn, err := r.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

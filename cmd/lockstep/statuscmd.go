@@ -12,6 +12,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/client/nodes"
+	"lockstep/host"
 	"lockstep/host/admin"
 	"lockstep/ordering"
 )
@@ -46,7 +47,26 @@ type replicaStatus struct {
 	Problem  string          `json:"problem,omitempty"`
 }
 
+// writeMembers writes the membership that a majority of a machine's voters states,
+// for 'lockstep verify'.
+func (r *remote) writeMembers(ctx context.Context, machine, path string) error {
+	if machine == "" {
+		return usage("name the machine whose membership to write")
+	}
+	cl, done, err := r.session(ctx, machine)
+	if err != nil {
+		return err
+	}
+	defer done()
+	m, err := cl.Members(ctx)
+	if err != nil {
+		return err
+	}
+	return writeWhole(path, host.MembersFormat.Encode(m))
+}
+
 func statusCommand(r *remote) *cobra.Command {
+	var members string
 	c := &cobra.Command{
 		Use:   "status [MACHINE]",
 		Short: "Show the nodes and their machines, or the replicas of one machine",
@@ -58,7 +78,7 @@ that are at the same seq must have alike.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := r.within(c)
 			defer cancel()
-			conn, err := r.connect()
+			conn, err := r.connect(ctx)
 			if err != nil {
 				return err
 			}
@@ -67,9 +87,14 @@ that are at the same seq must have alike.`,
 			if len(args) > 0 {
 				machine = ordering.Name(args[0])
 			}
-			all, err := nodes.List(ctx, conn, machine)
+			all, err := r.list(ctx, conn, machine, 1)
 			if err != nil {
 				return err
+			}
+			if members != "" {
+				if err := r.writeMembers(ctx, string(machine), members); err != nil {
+					return err
+				}
 			}
 			if machine == "" {
 				rows := nodeRows(all)
@@ -83,6 +108,7 @@ that are at the same seq must have alike.`,
 		},
 		ValidArgsFunction: r.completeMachines,
 	}
+	c.Flags().StringVar(&members, "members", "", "file to write the machine's membership to, for 'lockstep verify'")
 	return c
 }
 
@@ -189,7 +215,7 @@ func (r *remote) completeMachines(c *cobra.Command, args []string, _ string) ([]
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	conn, err := r.connect()
+	conn, err := r.connect(ctx)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -163,13 +163,13 @@ func (c *cluster) client() *client.Client {
 	return cl
 }
 
-func (c *cluster) deploy() {
+func (c *cluster) deploy(mode audit.Mode) {
 	c.t.Helper()
 	cl := c.client()
 	defer func() { _ = cl.Close() }()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	config := host.Config{AuditEvery: 8, CheckpointEvery: 40}
+	config := host.Config{AuditEvery: 8, CheckpointEvery: 40, Mode: mode}
 	if _, err := cl.Deploy(ctx, kv.V2, config, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
 		c.t.Fatal(err)
 	}

@@ -3,10 +3,8 @@
 package payload
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,8 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/fxamacker/cbor/v2"
-
+	"lockstep/guests/description"
 	"lockstep/wasmabi"
 )
 
@@ -91,56 +88,25 @@ func Parse(text []byte, form string) ([]byte, error) {
 }
 
 func fromJSON(text []byte) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	b, err := description.FromJSON(text)
+	if err != nil {
 		return nil, fmt.Errorf("input is not JSON: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("input is not one JSON value: more follows")
-	}
-	mode, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		return nil, err
-	}
-	b, err := mode.Marshal(numbers(v))
-	if err != nil {
-		return nil, fmt.Errorf("encode input: %w", err)
 	}
 	return b, nil
 }
 
-// numbers makes integers of what JSON spells as such, and floats of the rest.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String()
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = numbers(v[k])
-		}
-	}
-	return v
-}
-
 // Show writes bytes in a form. "auto" is text where they are printable, and
-// else a hex dump; "raw" is the bytes themselves, with nothing added.
+// else a hex dump; "auto-json" is JSON where they are CBOR, and else as auto; "raw"
+// is the bytes themselves, with nothing added.
 func Show(w io.Writer, b []byte, form string) (err error) {
 	switch form {
 	case "raw":
 		_, err = w.Write(b)
+	case "auto-json":
+		if text, err := toJSON(b); err == nil {
+			return line(w, text)
+		}
+		return Show(w, b, "auto")
 	case "auto":
 		if Printable(b) {
 			return line(w, string(b))
@@ -173,43 +139,11 @@ func line(w io.Writer, text string) error {
 }
 
 func toJSON(b []byte) (string, error) {
-	mode, err := cbor.DecOptions{DefaultMapType: nil, MaxNestedLevels: 32, IndefLength: cbor.IndefLengthForbidden}.DecMode()
+	text, err := description.ToJSON(b)
 	if err != nil {
-		return "", err
-	}
-	var v any
-	if err := mode.Unmarshal(b, &v); err != nil {
 		return "", fmt.Errorf("output is not CBOR: %w: show it with --output hex", err)
 	}
-	text, err := json.Marshal(plain(v))
-	if err != nil {
-		return "", fmt.Errorf("output has no JSON form: %w", err)
-	}
 	return string(text), nil
-}
-
-// plain gives JSON's kinds to what CBOR has more of: maps have text keys, byte
-// strings that are no text are hex.
-func plain(v any) any {
-	switch v := v.(type) {
-	case []byte:
-		if Printable(v) {
-			return string(v)
-		}
-		return hex.EncodeToString(v)
-	case []any:
-		for i := range v {
-			v[i] = plain(v[i])
-		}
-		return v
-	case map[any]any:
-		m := make(map[string]any, len(v))
-		for k, x := range v {
-			m[fmt.Sprint(plain(k))] = plain(x)
-		}
-		return m
-	}
-	return v
 }
 
 // Printable reports whether bytes are text that a terminal bears.

@@ -71,6 +71,9 @@ func (p Project) Make(ctx context.Context) error {
 	}
 	c := exec.CommandContext(ctx, "sh", "-c", p.Build)
 	c.Dir = p.Dir
+	if self, err := os.Executable(); err == nil {
+		c.Env = append(os.Environ(), "LOCKSTEP="+self) // for languages whose build is in part this command's
+	}
 	c.WaitDelay = time.Second
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said

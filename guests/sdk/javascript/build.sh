@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the engine, QuickJS 2021-03-27 from the npm package qjsc@0.3.0 in $LOCKSTEP_NPM: build.sh ENGINE.wasm. Then
-#	go run ./guests/sdk/javascript/bundle/cmd ENGINE.wasm SCRIPT.js GUEST.wasm
+#	lockstep bundle ENGINE.wasm SCRIPT.js GUEST.wasm
 # makes a guest of a script. Toolchain: clang-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32 of Debian 12.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
