@@ -52,7 +52,7 @@ func TestGuestBuildsAndRuns(t *testing.T) {
 	if err := os.WriteFile(source, []byte(block(t, "go", "package main")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	line := firstLine(block(t, "sh", "go build"))
+	line := firstLine(block(t, "sh", "-buildmode"))
 	abs, err := filepath.Abs(filepath.Join(root, "guests/examples/readme-counter/main.go"))
 	if err != nil {
 		t.Fatal(err)
