@@ -116,10 +116,10 @@ func (s *segment) append(batch []record) (at []int64, size int64, err error) {
 		n += batch[i].size()
 	}
 	b := make([]byte, 0, n)
-	for i := range batch {
-		batch[i].group = i == 0
+	for i, r := range batch {
+		r.group = i == 0 // of the copy: the queue is another goroutine's as well
 		at = append(at, s.size+int64(len(b)))
-		b = batch[i].appendTo(b)
+		b = r.appendTo(b)
 	}
 	if _, err := s.f.Write(b); err != nil {
 		return nil, 0, err

@@ -27,6 +27,7 @@ const pages = 1024
 type state struct {
 	memory         []byte
 	tree           *snapshot.Tree
+	root           audit.Digest
 	asked          atomic.Int64
 	held, released atomic.Int64
 	lie            func([]byte) []byte // what a liar makes of a part; nil for an honest donor
@@ -53,6 +54,7 @@ func all() (list []uint32) {
 func (s *state) update(dirty []uint32) {
 	s.tree.Resize(len(s.memory))
 	s.tree.Update(s.memory, dirty)
+	s.root = s.tree.Root() // here: it changes the tree, and donors read it
 }
 
 // copy is the same state but for one byte in each of n pages.
@@ -66,7 +68,7 @@ func (s *state) copy(n int) *state {
 }
 
 func (s *state) manifest() snapshot.Manifest {
-	return snapshot.Manifest{Machine: "m", Epoch: 1, Seq: 9, Size: uint64(len(s.memory)), Pages: s.tree.Root()}
+	return snapshot.Manifest{Machine: "m", Epoch: 1, Seq: 9, Size: uint64(len(s.memory)), Pages: s.root}
 }
 
 func (s *state) Manifest(ordering.Epoch, ordering.Seq) ([]byte, error) {
@@ -224,7 +226,9 @@ func TestOnlyWhatDiffers(t *testing.T) {
 func TestBadDonors(t *testing.T) {
 	b := newBench(t)
 	want := newState(2)
-	liar := func(lie func([]byte) []byte) *state { return &state{memory: want.memory, tree: want.tree, lie: lie} }
+	liar := func(lie func([]byte) []byte) *state {
+		return &state{memory: want.memory, tree: want.tree, root: want.root, lie: lie}
+	}
 	for name, bad := range map[string]transfer.Donor{
 		"flipped":   b.donor("flipped", liar(func(p []byte) []byte { p[len(p)-1] ^= 1; return p })),
 		"short":     b.donor("short", liar(func(p []byte) []byte { return p[:len(p)-1] })),
@@ -260,7 +264,7 @@ func TestResume(t *testing.T) {
 	b := newBench(t)
 	want := newState(3)
 	local := want.copy(512)
-	tired := &state{memory: want.memory, tree: want.tree}
+	tired := &state{memory: want.memory, tree: want.tree, root: want.root}
 	var given atomic.Int64
 	tired.lie = func(p []byte) []byte {
 		if given.Add(1) > 300 {
@@ -280,7 +284,7 @@ func TestResume(t *testing.T) {
 func TestManifest(t *testing.T) {
 	b := newBench(t)
 	want := newState(4)
-	liar := b.donor("liar", &state{memory: want.memory, tree: want.tree, lie: func(p []byte) []byte { p[len(p)-1] ^= 1; return p }})
+	liar := b.donor("liar", &state{memory: want.memory, tree: want.tree, root: want.root, lie: func(p []byte) []byte { p[len(p)-1] ^= 1; return p }})
 	other := b.donor("other", newState(5))
 	good := b.donor("good", want)
 	root := want.manifest().Root()
@@ -300,7 +304,7 @@ func TestBlob(t *testing.T) {
 	want := newState(6)
 	digest := host.ModuleDigest(want.memory)
 	good := b.donor("good", want).Subject
-	bad := b.donor("bad", &state{memory: want.memory, tree: want.tree, lie: func(p []byte) []byte { p[7] ^= 1; return p }}).Subject
+	bad := b.donor("bad", &state{memory: want.memory, tree: want.tree, root: want.root, lie: func(p []byte) []byte { p[7] ^= 1; return p }}).Subject
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	got, err := transfer.Blob(ctx, b.conn, []string{"donor.nobody", bad, good}, digest, len(want.memory))

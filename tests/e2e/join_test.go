@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"lockstep/client"
 	"lockstep/guests/examples/kv"
@@ -42,7 +43,7 @@ func TestJoinWhileDonorsMoveOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	cl := connect(t, c, machine)
-	deploy(t, c, cl, kv.V2, host.Config{CheckpointEvery: 1024, AuditEvery: 1024})
+	deploy(t, c, cl, kv.V2, host.Config{CheckpointEvery: 256, AuditEvery: 256})
 	randomMemory(t, cl, 48, 32<<10)
 	stop := keepCalling(t, cl)
 	logFirst := func(n int) uint64 {
@@ -105,20 +106,34 @@ func randomMemory(t *testing.T, cl *client.Client, values, size int) {
 	}
 }
 
-// keepCalling calls one input after the other until it is stopped.
+// keepCalling has two callers call one input after the other until it is stopped, at a pace that leaves room
+// for a node to catch up.
 func keepCalling(t *testing.T, cl *client.Client) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if _, err := cl.Call(ctx, kv.Add("n", 1)); err != nil && ctx.Err() == nil {
-				t.Errorf("call: %v", err)
-				return
+	stopped := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 2 {
+		callers.Go(func() {
+			pace := time.NewTicker(5 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				ctx, cancel := context.WithTimeout(context.Background(), patience) // not cut off by the end of the test
+				_, err := cl.Call(ctx, kv.Add("n", 1))
+				cancel()
+				if err != nil {
+					t.Errorf("call: %v", err)
+					return
+				}
+				select {
+				case <-stopped:
+					return
+				case <-pace.C:
+				}
 			}
-		}
-	}()
-	return func() { cancel(); <-done }
+		})
+	}
+	stop = sync.OnceFunc(func() { close(stopped); callers.Wait() })
+	t.Cleanup(stop)
+	return stop
 }
 
 // callsAt is the seq of a call made now.
