@@ -77,7 +77,7 @@ func groups(root *cobra.Command, r *remote) {
 	}{
 		{"guest", "Write a guest:", []*cobra.Command{newCommand(r), buildCommand(r), bundleCommand(), checkCommand(r), instrumentCommand(), testCommand(r), devCommand()}},
 		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), checkpointCommand(r), demoCommand(r)}},
-		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), logCommand(r), contextCommand(r)}},
+		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), topCommand(r), logCommand(r), contextCommand(r)}},
 		{"members", "Change who keeps a machine:", []*cobra.Command{joinCommand(r), quitCommand(r), replaceCommand(r), doctorCommand(r)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

@@ -258,6 +258,13 @@ func TestThreeNodes(t *testing.T) {
 	}
 	n.scrape()
 	n.json(clientOnly)
+	var rows []topRow
+	if err := json.Unmarshal([]byte(n.must("top", "--once", "--json", "--every", "100ms")), &rows); err != nil || len(rows) != 6 || rows[0].Machine != "counter" || rows[0].Phase != "voting" {
+		t.Errorf("top --json: %v, %+v", err, rows)
+	}
+	if out := n.must("top", "counter", "--every", "100ms"); strings.Count(out, "voting") != 3 {
+		t.Errorf("top says %s", out)
+	}
 }
 
 // json speaks JSON with a guest, and wants its errors so too; what it answers is

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"lockstep/audit"
+	"lockstep/client/nodes"
+	"lockstep/ordering"
+)
+
+// topRow is one replica, as top shows it.
+type topRow struct {
+	Machine ordering.Name `json:"machine"`
+	replicaStatus
+	PerSecond float64 `json:"entries_per_second"`
+	Differs   bool    `json:"differs"` // another replica at the same seq has another chain
+}
+
+// topMachines bounds the machines that are asked about each time.
+const topMachines = 64
+
+func topCommand(r *remote) *cobra.Command {
+	var every time.Duration
+	var once bool
+	c := &cobra.Command{
+		Use:   "top [MACHINE]...",
+		Short: "Show replicas at work, again and again, until ctrl-C",
+		Long: `Shows every replica of the machines named, or of all: where it stands, how many entries
+it applies in a second, and what is wrong. With --once, and where the output is no
+terminal, it looks twice, --every apart, prints that and ends.`,
+		Example: `  lockstep top
+  lockstep top kv --every 5s
+  lockstep top --once --json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if every < 100*time.Millisecond {
+				return usage("--every is %v, want at least 100ms", every)
+			}
+			ctx, cancel := r.within(c)
+			conn, err := r.connect(ctx)
+			cancel()
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			top := &top{r: r, conn: conn, every: every, last: make(map[topKey]topSeen)}
+			for _, name := range args {
+				top.only = append(top.only, ordering.Name(name))
+			}
+			if once || r.asJSON || !isTerminal(c.OutOrStdout()) {
+				return top.once(c)
+			}
+			return top.live(c.Context(), c.OutOrStdout())
+		},
+		ValidArgsFunction: r.completeMachines,
+	}
+	c.Flags().DurationVar(&every, "every", time.Second, "time between two looks")
+	c.Flags().BoolVar(&once, "once", false, "print once and end")
+	return c
+}
+
+// top remembers the last look, to tell rates.
+type top struct {
+	r     *remote
+	conn  *nats.Conn
+	only  []ordering.Name
+	every time.Duration
+	last  map[topKey]topSeen
+}
+
+type topKey struct {
+	machine ordering.Name
+	node    audit.ReplicaID
+}
+
+type topSeen struct {
+	seq uint64
+	at  time.Time
+}
+
+func (t *top) once(c *cobra.Command) error {
+	if _, err := t.look(c.Context()); err != nil {
+		return err
+	}
+	select {
+	case <-c.Context().Done():
+		return c.Context().Err()
+	case <-time.After(t.every):
+	}
+	rows, err := t.look(c.Context())
+	if err != nil {
+		return err
+	}
+	return t.r.show(c, rows, func(w io.Writer) error { return writeTop(w, rows) })
+}
+
+// Control sequences of terminals: another screen, without a cursor, and back.
+const (
+	screenOpen  = "\x1b[?1049h\x1b[?25l"
+	screenClose = "\x1b[?25h\x1b[?1049l"
+	screenHome  = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+)
+
+// live draws each look over the one before. A look that fails is told and tried again.
+func (t *top) live(ctx context.Context, w io.Writer) error {
+	if _, err := io.WriteString(w, screenOpen); err != nil {
+		return fmt.Errorf("write to terminal: %w", err)
+	}
+	defer func() { _, _ = io.WriteString(w, screenClose) }()
+	tick := time.NewTicker(t.every)
+	defer tick.Stop()
+	for {
+		var b bytes.Buffer
+		server := first(t.conn.ConnectedUrlRedacted(), "no server")
+		fmt.Fprintf(&b, "lockstep top - %s - %s\n\n", time.Now().Format(time.TimeOnly), server)
+		if rows, err := t.look(ctx); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(&b, explain(err))
+		} else if err := writeTop(&b, rows); err != nil {
+			return err
+		}
+		frame := screenHome + strings.ReplaceAll(b.String(), "\n", clearLine+"\n") + clearBelow
+		if _, err := io.WriteString(w, frame); err != nil {
+			return fmt.Errorf("write to terminal: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil // which is how it ends
+		case <-tick.C:
+		}
+	}
+}
+
+// look asks the nodes about the machines.
+func (t *top) look(ctx context.Context) ([]topRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.r.timeout)
+	defer cancel()
+	all, err := nodes.List(ctx, t.conn, "")
+	if err != nil {
+		return nil, err
+	}
+	var names []ordering.Name
+	for _, n := range all {
+		names = append(names, n.Machines...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for _, name := range t.only {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("no node hosts machine %s; %s: %w", name, hosted(all), errUnreachable)
+		}
+	}
+	if len(t.only) > 0 {
+		names = t.only
+	}
+	rows := []topRow{}
+	for _, name := range names[:min(len(names), topMachines)] {
+		all, err := nodes.List(ctx, t.conn, name)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, t.rows(name, replicaRows(all), time.Now())...)
+	}
+	return rows, nil
+}
+
+// rows makes rows of a machine's replicas, and remembers them for the next look.
+func (t *top) rows(machine ordering.Name, replicas []replicaStatus, now time.Time) []topRow {
+	chains := make(map[uint64]string)
+	differ := make(map[uint64]bool)
+	for _, s := range replicas {
+		if have, ok := chains[s.Seq]; ok && have != s.Chain {
+			differ[s.Seq] = true
+		}
+		chains[s.Seq] = s.Chain
+	}
+	rows := make([]topRow, 0, len(replicas))
+	for _, s := range replicas {
+		row := topRow{Machine: machine, replicaStatus: s, Differs: differ[s.Seq]}
+		key := topKey{machine, s.Node}
+		if seen, ok := t.last[key]; ok && s.Seq >= seen.seq {
+			row.PerSecond = float64(s.Seq-seen.seq) / now.Sub(seen.at).Seconds()
+		}
+		t.last[key] = topSeen{s.Seq, now}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func writeTop(w io.Writer, rows []topRow) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "MACHINE\tNODE\tPHASE\tSEQ\tENTRIES/S\tLAG\tCHAIN\tCHECKPOINT\tMEMORY\tLOG\t")
+	for _, r := range rows {
+		chain := fmt.Sprintf("%.12s", r.Chain)
+		if r.Differs {
+			chain += " differs"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f\t%d\t%s\t%d\t%s\t%s\t%s\n", r.Machine, r.Node, r.Phase, r.Seq, r.PerSecond, r.Lag, chain,
+			r.Stored, bytesText(r.Memory), bytesText(r.LogBytes), r.Problem)
+	}
+	if len(rows) == 0 {
+		_, _ = fmt.Fprintln(t, "no machine is deployed")
+	}
+	return t.Flush()
+}
