@@ -171,10 +171,43 @@ func Delete(ctx context.Context, nc *nats.Conn, ref Ref) error {
 	if errors.Is(err, njs.ErrStreamNotFound) {
 		return fmt.Errorf("delete log %s: %w", ref, ordering.ErrNotFound)
 	}
+	if err == nil {
+		err = awaitGone(ctx, js, ref.StreamName())
+	}
 	if err != nil {
 		return fmt.Errorf("delete log %s: %w", ref, err)
 	}
 	return nil
+}
+
+// awaitGone waits until the servers' leader knows that a stream was deleted: its own leader has
+// answered that, which may be before. Create would find the old one.
+func awaitGone(ctx context.Context, js njs.JetStream, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, createWait)
+	defer cancel()
+	var created time.Time
+	for {
+		try, cancel := context.WithTimeout(ctx, requestTimeout)
+		s, err := js.Stream(try, name)
+		cancel()
+		if errors.Is(err, njs.ErrStreamNotFound) {
+			return nil
+		}
+		if err == nil {
+			at := s.CachedInfo().Created
+			if created.IsZero() {
+				created = at
+			}
+			if at.After(created) {
+				return nil // somebody has made it anew
+			}
+		}
+		select {
+		case <-time.After(createBetween):
+		case <-ctx.Done():
+			return fmt.Errorf("wait until stream %s is gone: %w", name, context.Cause(ctx))
+		}
+	}
 }
 
 // stream is the JetStream configuration. Each setting that is written out although

@@ -22,10 +22,10 @@ func (l *Log) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, er
 		wake, pause := l.tail.wake, idle
 		if sure {
 			out, gap := l.tail.take(from, batchEntries)
-			if len(out) > 0 {
+			if len(out) > 0 && !l.reconnected() {
 				return l.handOut(out, true), nil
 			}
-			sure = !gap
+			sure = !gap && len(out) == 0
 		}
 		if !sure || idle > idleMin {
 			out, live, err := l.fill(ctx, from)
@@ -74,6 +74,15 @@ func (l *Log) ready(ctx context.Context, from ordering.Seq) (sure bool, err erro
 		l.live, l.reconnects = false, reconnects
 	}
 	return l.live && from == l.anchor.seq+1, nil
+}
+
+// reconnected tells whether the connection is another one than ready saw: what came by it may
+// be of a log that was rewritten meanwhile.
+func (l *Log) reconnected() bool {
+	now := l.nc.Stats().Reconnects
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now != l.reconnects
 }
 
 // wait waits for news, which it reports, for d, or for the end.
@@ -131,7 +140,7 @@ func (l *Log) fill(ctx context.Context, from ordering.Seq) (out []ordering.Entry
 	}
 	got, refused, err := l.getBatch(ctx, start, batchEntries)
 	if err != nil && len(got) == 0 {
-		return l.ask(ctx, from)
+		return l.askOn(ctx, from)
 	}
 	short := err == nil && !refused && len(got) < batchEntries && size(got) < batchBytes/2
 	follows := false
@@ -147,7 +156,7 @@ func (l *Log) fill(ctx context.Context, from ordering.Seq) (out []ordering.Entry
 	if out = l.join(ctx, from, got); len(out) > 0 {
 		return out, short && len(out) == len(got), nil
 	}
-	return l.ask(ctx, from)
+	return l.askOn(ctx, from)
 }
 
 func size(entries []ordering.Entry) (n int) {
@@ -197,11 +206,37 @@ func (l *Log) sameAnchor(ctx context.Context, e ordering.Entry) (bool, error) {
 	if want.seq != e.Seq || want == anchorOf(e) {
 		return true, nil
 	}
-	e, err := l.getOne(ctx, e.Seq)
+	_, err := l.leaderHas(ctx, want)
+	return false, err
+}
+
+// leaderHas tells whether the stream's leader has the entry that was handed out last; if it
+// has another there, the log is another one.
+func (l *Log) leaderHas(ctx context.Context, want anchor) (bool, error) {
+	e, err := l.getOne(ctx, want.seq)
+	if hasCode(err, codeNoMessage) {
+		return true, nil // dropped or damaged since: there is nothing to compare
+	}
 	if err != nil || want == anchorOf(e) {
-		return false, nil
+		return err == nil, nil
 	}
 	return false, l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: e.Seq, Reason: "entry was rewritten"})
+}
+
+// askOn is ask, and what it says counts only if it goes on from what was read: a log that has
+// lost entries may have grown again since others had none to compare.
+func (l *Log) askOn(ctx context.Context, from ordering.Seq) (out []ordering.Entry, live bool, err error) {
+	out, live, err = l.ask(ctx, from)
+	l.mu.Lock()
+	want := l.anchor
+	l.mu.Unlock()
+	if err != nil || len(out) == 0 && !live || want.seq == 0 || want.seq+1 != from {
+		return out, live, err
+	}
+	if same, err := l.leaderHas(ctx, want); err != nil || !same {
+		return nil, false, err
+	}
+	return out, live, nil
 }
 
 // ask asks the stream's leader for the entry at from, after others had none.
