@@ -1,0 +1,255 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"lockstep/audit"
+	"lockstep/client"
+	"lockstep/guests/examples/kv"
+	"lockstep/host"
+	"lockstep/host/local"
+	lockstepjs "lockstep/ordering/jetstream"
+)
+
+// The bars of calls, against JetStream itself on the very servers in the same
+// run: rounds of one and the other alternate, so that both have the same
+// neighbours. Figures are medians over the rounds, with the lowest and highest.
+//
+//	go test ./tests/e2e -run '^$' -bench Call -benchtime 1x
+const (
+	benchRounds  = 7
+	idleCalls    = 200
+	roundLasts   = 1500 * time.Millisecond
+	benchCallers = 1024
+	inputSize    = 128
+)
+
+// benched is a cluster with a machine, and a bare stream beside it with the
+// same number of replicas and the same fsync.
+type benched struct {
+	b  *testing.B
+	c  *local.Cluster
+	js jetstream.JetStream
+}
+
+const bareSubject = "bare.in"
+
+func benchCluster(b *testing.B, mode audit.Mode) *benched {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	defer cancel()
+	c, err := local.Start(ctx, local.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = c.Close() })
+	if err := c.Host(ctx, "kv"); err != nil {
+		b.Fatal(err)
+	}
+	s := &benched{b: b, c: c}
+	cl := s.client()
+	if _, err := cl.Deploy(ctx, kv.V2, host.Config{Mode: mode}, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
+		b.Fatal(err)
+	}
+	conn, err := nats.Connect(c.URLs()[0], lockstepjs.ConnOptions("bare", nil)...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(conn.Close)
+	if s.js, err = jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(benchCallers)); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.js.CreateStream(ctx, jetstream.StreamConfig{Name: "BARE", Subjects: []string{bareSubject}, Replicas: 3, Storage: jetstream.FileStorage, MaxBytes: 1 << 30}); err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func (s *benched) client() *client.Client {
+	s.b.Helper()
+	cl, err := client.Connect(s.b.Context(), client.Options{Machine: "kv", URLs: s.c.URLs()[:1]})
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	s.b.Cleanup(func() { _ = cl.Close() })
+	return cl
+}
+
+// input is a put of 128 bytes in all.
+func input(i int) []byte {
+	key := fmt.Sprintf("k%07d", i%4096)
+	return kv.Put(key, make([]byte, inputSize-2-len(key)))
+}
+
+// median returns the middle of the values, and says all that matters of them.
+func median(values []float64) (float64, string) {
+	slices.Sort(values)
+	m := values[len(values)/2]
+	return m, fmt.Sprintf("%.4g (%.4g to %.4g, %d rounds)", m, values[0], values[len(values)-1], len(values))
+}
+
+// p50 is the middle of the times that n runs of f take, in ms.
+func (s *benched) p50(n int, f func() error) float64 {
+	s.b.Helper()
+	times := make([]float64, 0, n)
+	for range n {
+		began := time.Now()
+		if err := f(); err != nil {
+			s.b.Fatal(err)
+		}
+		times = append(times, time.Since(began).Seconds()*1000)
+	}
+	slices.Sort(times)
+	return times[n/2]
+}
+
+// BenchmarkCallIdle: the p50 of an accepted call of a single caller is to be at
+// most 2.5 times that of a bare publish.
+func BenchmarkCallIdle(b *testing.B) {
+	for _, mode := range []audit.Mode{audit.Majority, audit.Crash, audit.Signed} {
+		b.Run(mode.String(), func(b *testing.B) {
+			s := benchCluster(b, mode)
+			cl := s.client()
+			for b.Loop() {
+				var bare, calls, reads, ratios []float64
+				for range benchRounds {
+					bare = append(bare, s.p50(idleCalls, func() error {
+						_, err := s.js.Publish(b.Context(), bareSubject, input(0))
+						return err
+					}))
+					calls = append(calls, s.p50(idleCalls, func() error {
+						_, err := cl.Call(b.Context(), input(0))
+						return err
+					}))
+					reads = append(reads, s.p50(idleCalls, func() error {
+						_, err := cl.Query(b.Context(), kv.Get("k0000000"), client.Linearizable)
+						return err
+					}))
+					ratios = append(ratios, calls[len(calls)-1]/bare[len(bare)-1])
+				}
+				ratio, spread := median(ratios)
+				_, bareText := median(bare)
+				callMedian, callText := median(calls)
+				readMedian, readText := median(reads)
+				b.Logf("p50 in ms: publish %s, call %s, linearizable read %s; call / publish %s, bar 2.5", bareText, callText, readText, spread)
+				b.ReportMetric(callMedian, "ms/call")
+				b.ReportMetric(readMedian, "ms/read")
+				b.ReportMetric(ratio, "call/publish")
+			}
+		})
+	}
+}
+
+// BenchmarkCall1024: 1,024 callers of 128-byte inputs are to fill entries with at
+// least 10 of them, and to have 5 times as many accepted as a bare publisher has
+// single messages acknowledged.
+func BenchmarkCall1024(b *testing.B) {
+	for _, mode := range []audit.Mode{audit.Majority, audit.Signed} {
+		b.Run(mode.String(), func(b *testing.B) {
+			s := benchCluster(b, mode)
+			cl := s.client()
+			for b.Loop() {
+				var bare, calls, entries, ratios []float64
+				s.callAll(cl, roundLasts/3) // warm up
+				for i := range benchRounds {
+					bare = append(bare, s.publishAll(roundLasts))
+					stop := profile(b, i)
+					rate, perEntry := s.callAll(cl, roundLasts)
+					stop()
+					calls, entries = append(calls, rate), append(entries, perEntry)
+					ratios = append(ratios, rate/bare[i])
+				}
+				ratio, spread := median(ratios)
+				_, bareText := median(bare)
+				rate, callText := median(calls)
+				perEntry, entryText := median(entries)
+				b.Logf("messages/s %s; inputs/s %s; inputs/entry %s, bar 10; inputs / messages %s, bar 5", bareText, callText, entryText, spread)
+				b.ReportMetric(rate, "inputs/s")
+				b.ReportMetric(perEntry, "inputs/entry")
+				b.ReportMetric(ratio, "inputs/message")
+			}
+		})
+	}
+}
+
+// profile writes a CPU profile of one round where LOCKSTEP_PROFILE names a file.
+func profile(b *testing.B, round int) (stop func()) {
+	path := os.Getenv("LOCKSTEP_PROFILE")
+	if path == "" || round != benchRounds-1 {
+		return func() {}
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		b.Fatal(err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}
+}
+
+// publishAll publishes single messages for a while, 1,024 of them under way, and
+// returns how many are acknowledged a second.
+func (s *benched) publishAll(d time.Duration) float64 {
+	s.b.Helper()
+	began, n := time.Now(), 0
+	for time.Since(began) < d {
+		if _, err := s.js.PublishAsync(bareSubject, input(n), jetstream.WithStallWait(patience)); err != nil {
+			s.b.Fatal(err)
+		}
+		n++
+	}
+	<-s.js.PublishAsyncComplete()
+	return float64(n) / time.Since(began).Seconds()
+}
+
+// callAll has 1,024 callers call for a while, and returns how many calls are
+// accepted a second and how many share an entry.
+func (s *benched) callAll(cl *client.Client, d time.Duration) (rate, perEntry float64) {
+	s.b.Helper()
+	var calls atomic.Int64
+	var first, last atomic.Uint64
+	first.Store(1 << 62)
+	var wg sync.WaitGroup
+	began := time.Now()
+	for i := range benchCallers {
+		wg.Go(func() {
+			in := input(i)
+			for time.Since(began) < d {
+				out, err := cl.Call(s.b.Context(), in)
+				if err != nil {
+					s.b.Error(err)
+					return
+				}
+				calls.Add(1)
+				for at := uint64(out.Seq); ; {
+					if old := first.Load(); at >= old || first.CompareAndSwap(old, at) {
+						break
+					}
+				}
+				for at := uint64(out.Seq); ; {
+					if old := last.Load(); at <= old || last.CompareAndSwap(old, at) {
+						break
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(began).Seconds()
+	return float64(calls.Load()) / took, float64(calls.Load()) / float64(last.Load()-first.Load()+1)
+}
