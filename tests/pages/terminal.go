@@ -131,6 +131,7 @@ func ready(command, path string, ended <-chan error) error {
 		}
 		select {
 		case err := <-ended:
+			said, _ = os.ReadFile(path) // all of it
 			return fmt.Errorf("%s: ended before it was ready: %v\n%s", command, err, said)
 		case <-late:
 			return fmt.Errorf("%s: not ready in %v\n%s", command, patience, said)
