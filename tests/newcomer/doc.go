@@ -1,5 +1,4 @@
 // Package newcomer follows the pages in docs as somebody does who has nothing
-// but them: it runs their commands in an empty folder, and compares what they
-// claim. Only the line that builds the command is changed, to take one that was built,
-// and ports, so that tests do not meet.
+// but them: see package pages for how. Each tutorial begins in a folder with nothing but the command and
+// ends with its guest replicated, upgraded and audited, which is looked at from outside.
 package newcomer

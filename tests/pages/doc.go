@@ -14,6 +14,7 @@
 //	```console         lines after "$ " are commands, lines after "> " are typed into the
 //	                   one before them, and the others are what it prints
 //	```go file=a/b.go  is written to that file; so for any language
+//	```go in=a/b.go    stands in that file; so for any language
 //	```diff            what the reader changes with an editor: applied by git apply
 //
 // A command that ends in a backslash goes on in the next line. In claimed output, … on a line of
@@ -22,8 +23,9 @@
 // blocks are not looked at.
 //
 // One terminal is one bash, so that what a block exports holds in the next. Commands are run as
-// they stand, with three exceptions: lockstep is the one of this tree, which is on the PATH as
-// 'go install ./cmd/lockstep' puts it there, and 'go build -o FILE ./cmd/lockstep' builds this tree; the
-// ports from 4222, 6222 and 8222 on are others, that are free; the configuration of users
-// is a folder of the test.
+// they stand, but for what keeps tests apart from each other and from who runs them: the
+// folder has the command as bin/lockstep, as docs/quickstart.md builds it, and it is on the PATH too;
+// 'go build -o FILE ./cmd/lockstep' builds this tree; the ports from 4222, 6222 and 8222 on are others, that are
+// free; the configuration of users is a folder of the test. After a loop that starts nodes
+// in the background the reader waits until three answer.
 package pages

@@ -13,20 +13,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// followed has a row for each page of docs that claims what its commands do, save those that
-// tests/newcomer follows. A page has commands only if a test follows it.
-var followed = []string{"docs/running.md"}
+// followed has a row for each page of docs that has commands: this package follows the first,
+// tests/newcomer the second, and the tutorials.
+// The examples in cli.md are those of the commands' own help, from which it is generated.
+var followed = []string{"docs/running.md", "docs/quickstart.md", "docs/cli.md"}
 
 // newcomers are the pages that tests/newcomer follows.
 const newcomers = "docs/tutorials"
 
 func page(t *testing.T, path string) Page {
 	t.Helper()
-	p, err := Read(filepath.Join("../..", filepath.FromSlash(path)))
+	p, err := Read("../..", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Path = path
 	return p
 }
 

@@ -23,9 +23,9 @@ type Block struct {
 	Text     string
 }
 
-// Read reads a page.
-func Read(path string) (Page, error) {
-	text, err := os.ReadFile(path)
+// Read reads a page of the tree; path is below its root.
+func Read(root, path string) (Page, error) {
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
 	if err != nil {
 		return Page{}, err
 	}
@@ -33,7 +33,7 @@ func Read(path string) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return Page{filepath.ToSlash(path), blocks}, nil
+	return Page{path, blocks}, nil
 }
 
 func parse(text string) (blocks []Block, err error) {
@@ -80,11 +80,11 @@ func (p Page) Claims() bool {
 
 func (b Block) has(word string) bool { return slices.Contains(b.Words, word) }
 
-// file is where the block is to be written, "" if it is not.
-func (b Block) file() string {
+// value is what a word says after a key such as file=, "" if there is none.
+func (b Block) value(key string) string {
 	for _, w := range b.Words {
-		if name, ok := strings.CutPrefix(w, "file="); ok {
-			return name
+		if v, ok := strings.CutPrefix(w, key); ok {
+			return v
 		}
 	}
 	return ""

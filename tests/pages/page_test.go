@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 	if b := blocks[0]; b.Language != "sh" || !b.has("terminals") || b.Text != "a\nb\n" || b.Line != 3 {
 		t.Errorf("got %+v", b)
 	}
-	if b := blocks[1]; b.file() != "x/y.go" || b.Text != "package x\n" {
+	if b := blocks[1]; b.value("file=") != "x/y.go" || b.Text != "package x\n" {
 		t.Errorf("got %+v", b)
 	}
 	for _, bad := range []string{"```sh\na\n", "```sh\n```go\n```\n"} {
@@ -137,6 +137,7 @@ func TestFollowFindsWrongPages(t *testing.T) {
 		"other output of a console":    {"'''console\n$ echo a\nb\n'''\n", "prints\na"},
 		"a console command that fails": {"'''console\n$ false\n'''\n", "fails"},
 		"a terminal that ends":         {"'''sh terminals\nfalse\n'''\n", "ended before it was ready"},
+		"a text that is not there":     {"'''sh\necho a >b\n'''\n'''txt in=b\nc\n'''\n", "b has no such text"},
 		"a diff of something else":     {"'''diff\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n'''\n", "fails"},
 	} {
 		if _, err := follow(t, c.page); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -152,7 +153,7 @@ func TestAdapt(t *testing.T) {
 		"curl 127.0.0.1:8223/metrics":      "curl 127.0.0.1:14001/metrics",
 		"./lockstep node":                  "./lockstep node --listen 127.0.0.1:10000 --http 127.0.0.1:14000",
 		"lockstep node -c c/n1/node.toml":  "lockstep node -c c/n1/node.toml",
-		"go build -o bin/x ./cmd/lockstep": `(out=$PWD/bin/x; cd "$ROOT"; go build -o "$out" ./cmd/lockstep)`,
+		"go build -o bin/x ./cmd/lockstep": `(mkdir -p "$(dirname bin/x)"; rm -f bin/x; out=$PWD/bin/x; cd "$ROOT"; go build -o "$out" ./cmd/lockstep)`,
 	} {
 		if got := r.adapt(command); got != want {
 			t.Errorf("%q is run as %q, want %q", command, got, want)

@@ -37,6 +37,8 @@ type Options struct {
 	Dir  string // where the pages are followed; "" is a new folder
 	// Clone shows the folders of the tree in Dir, as in a clone of it.
 	Clone bool
+	// Alone is for pages with one node, which needs no configuration.
+	Alone bool
 	Env   []string // beside the test's own
 }
 
@@ -56,12 +58,27 @@ func NewReader(t testing.TB, o Options) *Reader {
 	}
 	r.env = append(os.Environ(), "PATH="+filepath.Dir(command(t, root))+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"XDG_CONFIG_HOME="+r.config, "ROOT="+root)
+	if o.Alone {
+		r.env = append(r.env, fmt.Sprintf("LOCKSTEP_URL=nats://127.0.0.1:%d", r.Port))
+	}
 	r.env = append(r.env, o.Env...)
+	if err := install(command(t, root), r.Dir); err != nil {
+		t.Fatal(err)
+	}
 	if r.terminal, err = open(r.Dir, r.env); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.terminal.close)
 	return r
+}
+
+// install puts the command where pages have it: in bin.
+func install(built, dir string) error {
+	bin := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(built, filepath.Join(bin, "lockstep"))
 }
 
 // showTree links the tree's folders and files into a folder.
@@ -157,7 +174,12 @@ var (
 	ports  = regexp.MustCompile(`\b([468]22[2-5])\b`)
 	builds = regexp.MustCompile(`go build -o (\S+) (\./cmd/lockstep)`)
 	alone  = regexp.MustCompile(`lockstep node( *)$`)
+	starts = regexp.MustCompile(`(?m)(lockstep node --config .*& done)$`)
 )
+
+// awaited has three nodes answer before the next command is run: on a busy machine they may take longer
+// to find each other than commands wait.
+const awaited = `; for try in $$(seq 600); do [ "$$(bin/lockstep status 2>/dev/null | grep -c nats://)" = 3 ] && break; sleep 0.2; done`
 
 // adapt is a command as it is run: see the package's comment.
 func (r *Reader) adapt(command string) string {
@@ -169,7 +191,8 @@ func (r *Reader) adapt(command string) string {
 		return strconv.Itoa(n - 4222 + r.Port)
 	})
 	command = founds.ReplaceAllString(command, fmt.Sprintf("$1 --port %d", r.Port))
-	command = builds.ReplaceAllString(command, `(out=$$PWD/$1; cd "$$ROOT"; go build -o "$$out" $2)`)
+	command = builds.ReplaceAllString(command, `(mkdir -p "$$(dirname $1)"; rm -f $1; out=$$PWD/$1; cd "$$ROOT"; go build -o "$$out" $2)`)
+	command = starts.ReplaceAllString(command, "$1"+awaited)
 	return alone.ReplaceAllString(command, fmt.Sprintf("lockstep node --listen 127.0.0.1:%d --http 127.0.0.1:%d", r.Port, r.Port+4000))
 }
 
@@ -219,8 +242,10 @@ func (r *Reader) follow(t testing.TB, p Page) error {
 // Do does what one block says, and returns what it printed.
 func (r *Reader) Do(b Block) (said string, err error) {
 	switch {
-	case b.file() != "":
-		return "", r.write(b.file(), b.Text)
+	case b.value("file=") != "":
+		return "", r.write(b.value("file="), b.Text)
+	case b.value("in=") != "":
+		return "", r.find(b.value("in="), b.Text)
 	case b.Language == "diff":
 		return r.run("git apply --recount -", b.Text)
 	case b.Language == "console":
@@ -240,6 +265,21 @@ func (r *Reader) write(name, text string) error {
 	}
 	return os.WriteFile(path, []byte(text), 0o600)
 }
+
+// find wants a text in a file.
+func (r *Reader) find(name, text string) error {
+	all, err := os.ReadFile(filepath.Join(r.Dir, filepath.FromSlash(name)))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(all), text) {
+		return fmt.Errorf("%s has no such text", name)
+	}
+	return nil
+}
+
+// Run runs a command in the reader's terminal and returns what it prints.
+func (r *Reader) Run(command string) (string, error) { return r.run(command, "") }
 
 func (r *Reader) run(command, typed string) (string, error) {
 	out, err := r.terminal.run(r.adapt(command), typed)

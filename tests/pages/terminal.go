@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -91,8 +92,11 @@ func (t *terminal) run(command, typed string) (string, error) {
 		t.kill()
 	}
 	out, _ := os.ReadFile(script + ".out") // none: nothing was printed
-	return string(out), err
+	return killed.ReplaceAllString(string(out), ""), err
 }
+
+// killed is what bash says of a job that a page has killed.
+var killed = regexp.MustCompile(`(?m)^\S+: line \d+: +\d+ Killed .*\n`)
 
 // beside runs a command in a terminal of its own, until the end. wait returns when it says
 // that it is ready.
