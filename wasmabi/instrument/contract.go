@@ -20,17 +20,24 @@ func (m *module) checkContract() {
 	if e, ok := exports[wasmabi.ExportMemory]; !ok || e.kind != 2 {
 		refuse(MissingExport, 0, `memory: a guest exports its memory as "memory"`)
 	}
+	_, reactor := exports[wasmabi.ExportInitialize]
+	if e, ok := exports[exportCommand]; ok && !reactor {
+		refuse(MissingExport, e.offset, wasmabi.ExportInitialize+": "+commandAdvice)
+	}
 	for _, want := range wasmabi.Exports {
 		e, ok := exports[want.Name]
 		if !ok {
 			if want.Name == wasmabi.ExportApply {
-				refuse(MissingExport, 0, want.Name+": a guest exports "+spellFunc(want))
+				refuse(MissingExport, 0, want.Name+": a guest exports "+spellFunc(want)+"; "+exportAdvice(exports))
 			}
 			continue
 		}
 		have, exists := m.typeOf(int(e.index))
-		if e.kind != 0 || !exists || letters(have.params) != want.Params || letters(have.results) != want.Results {
-			refuse(WrongType, e.offset, fmt.Sprintf("export %s, want %s", want.Name, spellFunc(want)))
+		if e.kind != 0 || !exists {
+			refuse(WrongType, e.offset, fmt.Sprintf("export %s is no function, want %s", want.Name, spellFunc(want)))
+		}
+		if letters(have.params) != want.Params || letters(have.results) != want.Results {
+			refuse(WrongType, e.offset, fmt.Sprintf("export %s%s, want %s", want.Name, spellType(letters(have.params), letters(have.results)), spellFunc(want)))
 		}
 	}
 }
@@ -43,19 +50,24 @@ func (m *module) checkImport(i imported) {
 			if f.Module != i.module || f.Name != i.name {
 				continue
 			}
-			if t := m.types[i.typ]; letters(t.params) != f.Params || letters(t.results) != f.Results {
-				refuse(WrongType, i.offset, fmt.Sprintf("import %s.%s, want %s", i.module, i.name, spellFunc(f)))
+			if have := m.types[i.typ]; letters(have.params) != f.Params || letters(have.results) != f.Results {
+				refuse(WrongType, i.offset, fmt.Sprintf("import %s.%s%s, want %s", i.module, i.name, spellType(letters(have.params), letters(have.results)), spellFunc(f)))
 			}
 			return
 		}
 	}
+	name := quoted(i.module) + "." + quoted(i.name)
 	switch {
 	case known:
-		refuse(UnknownImport, i.offset, fmt.Sprintf("%s.%s: the module has no such function", i.module, i.name))
+		refuse(UnknownImport, i.offset, name+": the module has no such function")
 	case strings.HasPrefix(i.module, "lockstep_v"):
-		refuse(UnknownImport, i.offset, fmt.Sprintf("%s.%s: this host has version %d of the contract, %s", i.module, i.name, wasmabi.Version, wasmabi.Module))
+		refuse(UnknownImport, i.offset, fmt.Sprintf("%s: this host has version %d of the contract, %s", name, wasmabi.Version, wasmabi.Module))
 	}
-	refuse(UnknownImport, i.offset, fmt.Sprintf("%s.%s: a guest imports from %s and %s", i.module, i.name, wasmabi.Module, wasmabi.WASIModule))
+	detail := fmt.Sprintf("%s: a guest imports from %s and %s", name, wasmabi.Module, wasmabi.WASIModule)
+	if advice := importAdvice(i.module, i.name); advice != "" {
+		detail += "; " + advice
+	}
+	refuse(UnknownImport, i.offset, detail)
 }
 
 // letters writes value types as wasmabi.Func does; others as ?.
@@ -74,15 +86,17 @@ func letters(types []byte) string {
 	return string(b)
 }
 
-func spellFunc(f wasmabi.Func) string {
+func spellFunc(f wasmabi.Func) string { return f.Name + spellType(f.Params, f.Results) }
+
+func spellType(params, results string) string {
 	spell := func(s string) string {
-		words := make([]string, len(s))
-		for i := range s {
-			words[i] = map[byte]string{'i': "i32", 'I': "i64"}[s[i]]
+		words := make([]string, min(len(s), 32))
+		for i := range words {
+			words[i] = map[byte]string{'i': "i32", 'I': "i64", '?': "other"}[s[i]]
 		}
 		return strings.Join(words, " ")
 	}
-	return fmt.Sprintf("%s(%s) -> (%s)", f.Name, spell(f.Params), spell(f.Results))
+	return fmt.Sprintf("(%s) -> (%s)", spell(params), spell(results))
 }
 
 func refuse(reason Reason, offset int, detail string) {

@@ -105,10 +105,10 @@ type localRun struct {
 func decode(wasm []byte) *module {
 	r := &reader{data: wasm}
 	if len(wasm) < 8 || string(wasm[:4]) != "\x00asm" {
-		r.fail(NotWasm, `it does not begin with \0asm`)
+		r.fail(NotWasm, fileAdvice(wasm))
 	}
 	if string(wasm[4:8]) != "\x01\x00\x00\x00" {
-		r.fail(NotWasm, fmt.Sprintf("version %x is not that of a core module; components are not guests", wasm[4:8]))
+		r.fail(NotWasm, fmt.Sprintf("version %x is not that of a core module; components are not guests: build for wasm32-unknown-unknown or wasm32-wasip1, not for wasip2", wasm[4:8]))
 	}
 	r.at = 8
 	m := &module{
@@ -243,7 +243,7 @@ func (m *module) readImport(r *reader) imported {
 	i.module, i.name = r.name(), r.name()
 	if kind := r.byte(); kind != 0 {
 		what := map[byte]string{1: "table", 2: "memory", 3: "global", 4: "tag"}[kind]
-		r.fail(Forbidden, fmt.Sprintf("import of %s %q.%q: a guest imports functions only", what, i.module, i.name))
+		r.fail(Forbidden, fmt.Sprintf(`import of %s "%s"."%s": a guest imports functions only%s`, what, quoted(i.module), quoted(i.name), kindAdvice(kind)))
 	}
 	i.typ = m.typeIndex(r)
 	return i

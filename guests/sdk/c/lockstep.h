@@ -62,6 +62,12 @@ static inline ls_text ls_str(const char *s) {
 }
 static inline bool ls_same(ls_text a, ls_text b) { return a.size == b.size && memcmp(a.at, b.at, a.size) == 0; }
 
+// ls_trap ends the input, of which no trace is left but this line in the log.
+static inline void ls_trap(const char *why) {
+    ls_log(why, strlen(why));
+    __builtin_trap();
+}
+
 // ls_input reads the input into a buffer that is kept for the next one.
 static inline ls_text ls_input(void) {
     static char *buffer;
@@ -70,7 +76,7 @@ static inline ls_text ls_input(void) {
     if (size > room) {
         room = size;
         buffer = (char *)realloc(buffer, room);
-        if (!buffer) __builtin_trap();
+        if (!buffer) ls_trap("out of memory");
     }
     ls_input_read(buffer, size, 0);
     ls_text t = {buffer, size};
@@ -105,7 +111,7 @@ static inline void ls_put(ls_writer *w, const void *from, size_t size) {
     if (w->size + size > w->room) {
         w->room = 2 * w->room + size + 64;
         w->at = (uint8_t *)realloc(w->at, w->room);
-        if (!w->at) __builtin_trap();
+        if (!w->at) ls_trap("out of memory");
     }
     memcpy(w->at + w->size, from, size);
     w->size += size;

@@ -126,7 +126,7 @@ inline uint32_t finish(const answer &a) {
         return m;                                                                       \
     }                                                                                   \
     __attribute__((constructor)) static void lockstep_handler() {                       \
-        std::set_new_handler([] { __builtin_trap(); });                                 \
+        std::set_new_handler([] { ls_trap("out of memory"); });                         \
     }                                                                                   \
     LS_EXPORT(apply) uint32_t lockstep_apply() {                                        \
         lockstep::request q;                                                            \

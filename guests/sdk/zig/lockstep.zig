@@ -2,6 +2,7 @@
 //! guest's.
 //!
 //!     const lockstep = @import("lockstep");
+//!     pub const panic = lockstep.panic; // logs what it says
 //!
 //!     const Counter = struct {
 //!         n: i64 = 0,

@@ -42,7 +42,7 @@ static void insert(ls_text name, int64_t balance) {
         accounts = realloc(accounts, room * sizeof *accounts);
     }
     char *at = malloc(name.size + 1);
-    if (!at || !accounts) __builtin_trap();
+    if (!at || !accounts) ls_trap("out of memory");
     memcpy(at, name.at, name.size);
     memmove(accounts + i + 1, accounts + i, (count++ - i) * sizeof *accounts);
     accounts[i].name.at = at, accounts[i].name.size = name.size, accounts[i].balance = balance;

@@ -31,7 +31,7 @@ static bool has(size_t i, ls_text key) { return i < count && ls_same(entries[i].
 
 static ls_text copy(ls_text t) {
     char *at = malloc(t.size + 1);
-    if (!at) __builtin_trap();
+    if (!at) ls_trap("out of memory");
     memcpy(at, t.at, t.size);
     t.at = at;
     return t;
@@ -47,7 +47,7 @@ static void put(ls_text key, ls_text value) {
     if (count == room) {
         room = 2 * room + 16;
         entries = realloc(entries, room * sizeof *entries);
-        if (!entries) __builtin_trap();
+        if (!entries) ls_trap("out of memory");
     }
     memmove(entries + i + 1, entries + i, (count++ - i) * sizeof *entries);
     entries[i].key = copy(key), entries[i].value = copy(value);

@@ -55,7 +55,7 @@ static void put_column(ls_writer *w, sqlite3_stmt *s, int i) {
         return;
     }
     t.at = (const char *)sqlite3_column_text(s, i), t.size = sqlite3_column_bytes(s, i);
-    if (!t.at) __builtin_trap(); // out of memory
+    if (!t.at) ls_trap("out of memory");
     ls_put_text(w, t);
 }
 
@@ -122,7 +122,7 @@ LS_EXPORT(load) uint32_t load(void) {
     uint32_t code = init(), size = ls_input_size();
     if (code || !size) return code;
     unsigned char *file = sqlite3_malloc64(size);
-    if (!file) __builtin_trap();
+    if (!file) ls_trap("out of memory");
     ls_input_read(file, size, 0);
     if (sqlite3_deserialize(db, "main", file, size, size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) != SQLITE_OK) return fail();
     return 0;

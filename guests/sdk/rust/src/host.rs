@@ -14,7 +14,13 @@ extern "C" {
     fn random(into: *mut u8, size: u32);
     fn emit(from: *const u8, size: u32);
     fn set_timer(id: i64, at: i64);
-    fn log(from: *const u8, size: u32);
+    #[link_name = "log"]
+    fn host_log(from: *const u8, size: u32);
+}
+
+/// A line for the operator of a replica; no part of the state.
+pub fn log(line: &str) {
+    unsafe { host_log(line.as_ptr(), line.len() as u32) }
 }
 
 /// What a machine may know about the input that it runs, and do besides
@@ -59,7 +65,7 @@ impl Ctx {
     }
     /// A line for the operator of a replica; no part of the state.
     pub fn log(&self, line: &str) {
-        unsafe { log(line.as_ptr(), line.len() as u32) }
+        log(line)
     }
 }
 

@@ -21,8 +21,8 @@
 //! lockstep::machine!(Counter);
 //! ```
 //!
-//! It is built for `wasm32-unknown-unknown` as a `cdylib`, and needs `alloc` but
-//! not `std`, and no other crate. An input that is rejected, panics or runs out of gas
+//! It is built for `wasm32-unknown-unknown` as a `cdylib` (of Cargo: `cargo build --release
+//! --target wasm32-unknown-unknown`), and needs `alloc` but not `std`, and no other crate. An input that is rejected, panics or runs out of gas
 //! leaves no trace: there is nothing to undo.
 #![no_std]
 
@@ -32,7 +32,7 @@ mod cbor;
 mod host;
 
 pub use cbor::{Reader, Request, Writer};
-pub use host::Ctx;
+pub use host::{log, Ctx};
 #[doc(hidden)]
 pub use host::{input, output};
 
@@ -90,16 +90,29 @@ pub trait Machine: Default {
     }
 }
 
-/// Makes a type the guest's machine, by the exports of the contract.
+/// Makes a type the guest's machine, by the exports of the contract. What a panic
+/// says is logged. A crate without `std` has `machine!(Counter, no_std)`, and
+/// a `#[panic_handler]` that may call [`log`].
 #[macro_export]
 macro_rules! machine {
     ($machine:ty) => {
+        $crate::machine!($machine, ::std::panic::set_hook(::std::boxed::Box::new(|panic| $crate::log(&panic.to_string()))));
+    };
+    ($machine:ty, no_std) => {
+        $crate::machine!($machine, ());
+    };
+    ($machine:ty, $first:expr) => {
         static mut MACHINE: Option<$machine> = None;
 
         // A guest has one thread, and no export calls another.
         #[allow(static_mut_refs)]
         fn machine() -> &'static mut $machine {
-            unsafe { MACHINE.get_or_insert_with(Default::default) }
+            unsafe {
+                MACHINE.get_or_insert_with(|| {
+                    $first;
+                    Default::default()
+                })
+            }
         }
         #[no_mangle]
         pub extern "C" fn lockstep_apply() -> u32 {
