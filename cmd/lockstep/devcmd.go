@@ -74,7 +74,7 @@ func machineName(path string) string {
 // devLogger shows what the guest says, once and not for each replica, and all
 // else if it is bad or asked for.
 func devLogger(verbose, color bool) *slog.Logger {
-	h := tint.NewHandler(os.Stderr, &tint.Options{Level: slog.LevelInfo, TimeFormat: "15:04:05.000", NoColor: !color})
+	h := tint.NewTextHandler(os.Stderr, &tint.Options{Level: slog.LevelInfo, TimeFormat: "15:04:05.000", NoColor: !color})
 	return slog.New(&guestOnly{Handler: h, verbose: verbose})
 }
 

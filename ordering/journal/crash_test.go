@@ -137,8 +137,6 @@ func batches(t testing.TB) (file []byte, starts []int64, at []ordering.Position)
 	t.Helper()
 	dir := t.TempDir()
 	j := open(t, dir, Options{})
-	j.mu.Lock() // so that each batch is one write
-	j.mu.Unlock()
 	p := ordering.Position{}
 	for i := range 3 {
 		entries, positions := run(p, 5, uint64(i))
@@ -398,7 +396,7 @@ func TestDiskFull(t *testing.T) {
 				t.Fatalf("after there is room: %v", err)
 			}
 			for len(told) > 0 {
-				<-told
+				_ = <-told //nolint:staticcheck // an error that is known
 			}
 		}
 		j = reopen(t, j, Options{})

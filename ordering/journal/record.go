@@ -93,7 +93,7 @@ const (
 )
 
 // appendHeader encodes the header of a segment that goes on after base.
-func appendHeader(b []byte, base ordering.Position, kind byte) []byte {
+func appendHeader(b []byte, base ordering.Position, kind byte) []byte { //nolint:unparam // as the other encoders
 	start := len(b)
 	b = append(b, magic...)
 	b = append(b, 0, 0, 0, 0)

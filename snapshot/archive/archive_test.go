@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"lockstep/audit"
 	"lockstep/snapshot"
 	"lockstep/snapshot/archive"
 )
@@ -198,7 +197,7 @@ func TestVector(t *testing.T) {
 	if err != nil || !bytes.Equal(restored, memory) || !bytes.Equal(got.Module, head.Module) || got.Manifest.Root() != head.Manifest.Root() {
 		t.Errorf("the vector is read as %+v, %v", got, err)
 	}
-	var root audit.Digest = got.Manifest.Root()
+	root := got.Manifest.Root()
 	if want := "root " + root.Hex(); lines[2] != want {
 		t.Errorf("the vector says %q, want %q", lines[2], want)
 	}

@@ -60,10 +60,9 @@ type reply struct {
 	Items [][]byte // a part, a manifest, or a part of a blob
 }
 
-const (
-	requestFormat canonical.Format = "LST1"
-	replyMagic                     = "LSX1"
-)
+const requestFormat canonical.Format = "LST1"
+
+const replyMagic = "LSX1"
 
 // Limits of one request and its reply.
 const (

@@ -42,7 +42,10 @@ func (s *session) watch() (changed <-chan struct{}, stop func(), err error) {
 					_ = addFolders(w, e.Name) // if it is a new folder
 					quiet.Reset(settle)
 				}
-			case <-w.Errors: // it goes on with what it can see
+			case _, more := <-w.Errors: // it goes on with what it can see
+				if !more {
+					return
+				}
 			case <-quiet.C:
 				select {
 				case out <- struct{}{}:

@@ -129,7 +129,7 @@ func (r *run) line(line string) error {
 		words = words[1:]
 	}
 	if len(words) == 0 {
-		return fmt.Errorf("nothing follows the !")
+		return fmt.Errorf("nothing follows '!' on the line")
 	}
 	if check, ok := checks[words[0]]; ok {
 		err := check(r, words[1:])

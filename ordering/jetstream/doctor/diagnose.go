@@ -72,6 +72,9 @@ func (d *diagnosis) copies() {
 	}
 	for _, p := range c.Replicas {
 		switch {
+		case unheard(p):
+			d.add("copy on "+p.Name, "not heard of since a leader was elected", "online",
+				"one more fault stops the log; if that server is gone for ever, replace it")
 		case p.Offline, p.Active > silent:
 			d.add("copy on "+p.Name, fmt.Sprintf("not heard of for %v", p.Active.Round(time.Second)), "online",
 				"one more fault stops the log; if that server is gone for ever, replace it")

@@ -49,6 +49,7 @@ func TestDiagnose(t *testing.T) {
 		{"no leader", func(s *doctor.Settings) { s.Cluster.Leader = ""; s.Servers[0].UniqueTag = "x" }, []string{"leader of the log is none"}},
 		{"offline", func(s *doctor.Settings) { s.Cluster.Replicas[1].Offline = true }, []string{"copy on c is not heard of"}},
 		{"silent", func(s *doctor.Settings) { s.Cluster.Replicas[1].Active = time.Minute }, []string{"copy on c is not heard of for 1m0s"}},
+		{"unheard", func(s *doctor.Settings) { s.Cluster.Replicas[1].Current = false }, []string{"copy on c is not heard of since"}},
 		{"lag", func(s *doctor.Settings) { s.Cluster.Replicas[0].Lag = 20_000 }, []string{"copy on b is 20000 entries behind"}},
 		{"too few copies", func(s *doctor.Settings) { s.Cluster.Replicas = s.Cluster.Replicas[:1] }, []string{"copies is 2, want 3"}},
 		{"one replica", func(s *doctor.Settings) { s.Stream.Replicas, s.Cluster.Replicas = 1, nil }, []string{"loss of one disk", "placement"}},

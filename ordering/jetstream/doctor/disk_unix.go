@@ -24,5 +24,5 @@ func DiskFree(dir string) int64 {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return -1
 	}
-	return int64(s.Bavail) * int64(s.Bsize)
+	return int64(s.Bavail) * int64(s.Bsize) //nolint:unconvert // Bsize has another type on darwin
 }

@@ -63,18 +63,31 @@ func Read(ctx context.Context, conn, system *nats.Conn, ref jetstream.Ref) (Sett
 	return s, err
 }
 
-// readStream asks for a stream until it is answered.
+// readStream asks for a stream until it is answered. A leader that was just elected is given
+// time to hear of the others.
 func readStream(ctx context.Context, js njs.JetStream, name string) (njs.Stream, error) {
-	for {
+	for began := time.Now(); ; {
 		try, cancel := context.WithTimeout(ctx, streamAnswer)
 		stream, err := js.Stream(try, name)
 		unanswered := try.Err() != nil && ctx.Err() == nil
 		cancel()
-		if err == nil || !unanswered {
+		if err != nil && unanswered {
+			continue
+		}
+		if err != nil || stream.CachedInfo().Cluster == nil || !slices.ContainsFunc(stream.CachedInfo().Cluster.Replicas, unheard) ||
+			time.Since(began) > streamAnswer {
 			return stream, err
+		}
+		select {
+		case <-time.After(nextAnswer):
+		case <-ctx.Done():
 		}
 	}
 }
+
+// unheard tells that a log's leader has not heard of a copy since it was elected. For minutes after a
+// server was killed that is all that others know.
+func unheard(p *njs.PeerInfo) bool { return !p.Current && p.Active == 0 }
 
 // askNodes asks nodes about the servers embedded in them.
 func askNodes(ctx context.Context, conn *nats.Conn) (servers []Server, err error) {
