@@ -71,6 +71,20 @@ func (p Page) Block(language, with string) (Block, error) {
 	return p.Blocks[i], nil
 }
 
+// Only is the page with nothing but the first such block, and what it is said to print.
+func (p Page) Only(language, with string) (Page, error) {
+	b, err := p.Block(language, with)
+	if err != nil {
+		return Page{}, err
+	}
+	i := slices.IndexFunc(p.Blocks, func(other Block) bool { return other.Line == b.Line })
+	list := p.Blocks[i : i+1]
+	if i+1 < len(p.Blocks) && p.Blocks[i+1].Language == "output" {
+		list = p.Blocks[i : i+2]
+	}
+	return Page{p.Path, list}, nil
+}
+
 // Claims reports whether the page has blocks that a reader can follow.
 func (p Page) Claims() bool {
 	return slices.ContainsFunc(p.Blocks, func(b Block) bool {

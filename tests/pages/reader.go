@@ -3,6 +3,7 @@ package pages
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -35,7 +36,7 @@ type Reader struct {
 type Options struct {
 	Root string // of the tree, relative to the test; required
 	Dir  string // where the pages are followed; "" is a new folder
-	// Clone shows the folders of the tree in Dir, as in a clone of it.
+	// Clone shows the tree's guests in Dir, as a clone of it has them.
 	Clone bool
 	// Alone is for pages with one node, which needs no configuration.
 	Alone bool
@@ -54,7 +55,9 @@ func NewReader(t testing.TB, o Options) *Reader {
 		r.Dir = t.TempDir()
 	}
 	if o.Clone {
-		showTree(t, root, r.Dir)
+		if err := os.Symlink(filepath.Join(root, "guests"), filepath.Join(r.Dir, "guests")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r.env = append(os.Environ(), "PATH="+filepath.Dir(command(t, root))+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"XDG_CONFIG_HOME="+r.config, "ROOT="+root)
@@ -79,23 +82,6 @@ func install(built, dir string) error {
 		return err
 	}
 	return os.Symlink(built, filepath.Join(bin, "lockstep"))
-}
-
-// showTree links the tree's folders and files into a folder.
-func showTree(t testing.TB, root, dir string) {
-	t.Helper()
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		if err := os.Symlink(filepath.Join(root, e.Name()), filepath.Join(dir, e.Name())); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 var built struct {
@@ -124,10 +110,24 @@ func command(t testing.TB, root string) string {
 			built.err = fmt.Errorf("go build: %w\n%s", err, out)
 		}
 	})
+	if built.err == nil {
+		built.err = dependOn(root)
+	}
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
 	return built.path
+}
+
+// dependOn opens the sources: the go command keeps a test's result until a file changes that the
+// test has opened, and these are opened by the build alone.
+func dependOn(root string) error {
+	return filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(name) == ".go" {
+			_, err = os.ReadFile(name)
+		}
+		return err
+	})
 }
 
 // Main runs a package's tests and removes what they have built.

@@ -5,36 +5,55 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"lockstep/host"
 	"lockstep/host/engine"
+	"lockstep/tests/pages"
 	"lockstep/wasmabi"
 )
 
 const root = "../.."
 
-func readme(t *testing.T) string {
+func TestMain(m *testing.M) { os.Exit(pages.Main(m)) }
+
+func readme(t *testing.T) pages.Page {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	p, err := pages.Read(root, "README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	return p
 }
 
 // block returns the first code block of a language that contains some text.
 func block(t *testing.T, language, with string) string {
 	t.Helper()
-	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
-		if strings.Contains(m[1], with) {
-			return m[1]
-		}
+	b, err := readme(t).Block(language, with)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("README.md has no block of %s with %q", language, with)
-	return ""
+	return b.Text
+}
+
+// The cluster in the README is one: its commands are run as they stand, by real processes,
+// and print what the README says, if it does.
+func TestCluster(t *testing.T) {
+	p, err := readme(t).Only("sh", "lockstep init")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := pages.NewReader(t, pages.Options{Root: root, Clone: true})
+	r.Follow(t, p)
+	// It ends with the bank's second version, three replicas, and the deposit.
+	said, err := r.Run(`bin/lockstep status bank; bin/lockstep query bank -i json '["balance", "ann"]' -m voted`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !pages.Match("NODE …\nn1 voting …\nn2 voting …\nn3 voting …\n100\n", said) {
+		t.Errorf("the cluster ends with\n%s", said)
+	}
 }
 
 // The guest in the README builds with the README's own line, is accepted by
