@@ -17,7 +17,6 @@ import (
 	"lockstep/host/engine"
 	"lockstep/host/local"
 	"lockstep/host/node"
-	"lockstep/ordering"
 )
 
 const (
@@ -155,7 +154,7 @@ func at(ctx context.Context, t *testing.T, r, reference *node.Replica) (state st
 			t.Fatal(err)
 		}
 		if err := r.Do(ctx, func(m *host.Machine) {
-			if m.Seq() == ordering.Seq(end.Last) {
+			if m.Seq() == end.Last {
 				state = fmt.Sprint(m.Position(), m.Root())
 			}
 		}); err != nil {

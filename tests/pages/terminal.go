@@ -136,7 +136,7 @@ func ready(command, path string, ended <-chan error) error {
 		select {
 		case err := <-ended:
 			said, _ = os.ReadFile(path) // all of it
-			return fmt.Errorf("%s: ended before it was ready: %v\n%s", command, err, said)
+			return fmt.Errorf("%s: ended before it was ready: %w\n%s", command, err, said)
 		case <-late:
 			return fmt.Errorf("%s: not ready in %v\n%s", command, patience, said)
 		case <-time.After(50 * time.Millisecond):
