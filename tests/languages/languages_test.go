@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/guests/description"
 	"lockstep/host/engine"
 	"lockstep/host/hosttest"
 )
@@ -34,10 +35,23 @@ func modules(t *testing.T, example string) map[string][]byte {
 	}
 	for language, build := range builders {
 		if built := build(t, example); built != nil {
-			found[language] = built
+			found[language] = describe(t, example, built)
 		}
 	}
 	return found
+}
+
+// describe does what guests/build.sh does with those that are committed.
+func describe(t *testing.T, example string, wasm []byte) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(examples, example, "interface.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wasm, err = description.Append(wasm, text); err != nil {
+		t.Fatal(err)
+	}
+	return wasm
 }
 
 var engines = []engine.Kind{engine.Compiler, engine.Interpreter}
