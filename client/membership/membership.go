@@ -184,9 +184,9 @@ func survive(members audit.Members, infos []host.Info, leaves audit.ReplicaID) e
 	return nil
 }
 
-// awaitCaughtUp waits until a replica has, at one look, what the voters had at the look before.
+// awaitCaughtUp waits until a replica follows the voters closely: see pursuit.
 func (c *Cluster) awaitCaughtUp(ctx context.Context, replica audit.ReplicaID) error {
-	var want ordering.Seq
+	var behind pursuit
 	began, heard := time.Now(), false
 	return c.poll(ctx, func(ctx context.Context) (bool, error) {
 		infos, err := c.Client.Infos(ctx)
@@ -194,8 +194,6 @@ func (c *Cluster) awaitCaughtUp(ctx context.Context, replica audit.ReplicaID) er
 			return false, err
 		}
 		i := slices.IndexFunc(infos, func(in host.Info) bool { return in.Replica == replica })
-		had := want
-		want = furthest(infos, replica)
 		switch {
 		case i < 0 && !heard:
 			return time.Since(began) > busy, fmt.Errorf("no node of that name answers for machine %s: does it run, and host the machine?", c.Machine)
@@ -205,10 +203,10 @@ func (c *Cluster) awaitCaughtUp(ctx context.Context, replica audit.ReplicaID) er
 			return true, errors.New("its replica has stopped: its log says why")
 		}
 		heard = true
-		if infos[i].Deployed && had > 0 && infos[i].Seq >= had {
+		if behind.see(look{time.Now(), furthest(infos, replica), infos[i].Seq}) && infos[i].Deployed {
 			return true, nil
 		}
-		return false, fmt.Errorf("it is at seq %d, the others at %d", infos[i].Seq, want)
+		return false, errors.New(behind.String())
 	})
 }
 

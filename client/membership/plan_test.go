@@ -1,9 +1,29 @@
 package membership
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	njs "github.com/nats-io/nats.go/jetstream"
 )
+
+// While servers elect, nothing is known of the copies, and nothing may be changed: the leader that is missing is not
+// a server that is gone.
+func TestCopies(t *testing.T) {
+	in := &njs.StreamInfo{Config: njs.StreamConfig{Replicas: 3}, Cluster: &njs.ClusterInfo{
+		Replicas: []*njs.PeerInfo{{Name: "b", Current: true}, {Name: "c"}},
+	}}
+	if got, err := copiesOf(in); !errors.Is(err, errNoLeader) {
+		t.Errorf("without a leader the copies are %+v, %v, want errNoLeader", got, err)
+	}
+	in.Cluster.Leader = "a"
+	got, err := copiesOf(in)
+	if err != nil || got.replicas != 3 || !slices.Equal(got.keepers, []string{"a", "b", "c"}) || !slices.Equal(got.behind, []string{"c"}) {
+		t.Errorf("copies are %+v, %v, want a, b and c of 3, c behind", got, err)
+	}
+}
 
 func TestWanted(t *testing.T) {
 	for _, c := range [][3]int{{0, 0, 1}, {1, 1, 1}, {1, 5, 1}, {2, 5, 1}, {3, 3, 3}, {3, 2, 1}, {4, 4, 3}, {5, 5, 5}, {5, 4, 3}, {31, 31, 5}} {

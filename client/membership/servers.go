@@ -74,10 +74,19 @@ func read(ctx context.Context, js njs.JetStream, ref jetstream.Ref) (copies, err
 	if err != nil {
 		return copies{}, fmt.Errorf("ask for the copies of %s: %w", ref, err)
 	}
-	in := s.CachedInfo()
+	return copiesOf(s.CachedInfo())
+}
+
+// errNoLeader passes: servers elect.
+var errNoLeader = errors.New("the log has no leader just now, so that nobody knows where its copies are")
+
+func copiesOf(in *njs.StreamInfo) (copies, error) {
 	have := copies{replicas: in.Config.Replicas}
 	if in.Cluster == nil {
 		return have, nil
+	}
+	if in.Cluster.Leader == "" {
+		return copies{}, errNoLeader
 	}
 	have.keepers = append(have.keepers, in.Cluster.Leader)
 	for _, p := range in.Cluster.Replicas {

@@ -68,6 +68,8 @@ type Replica struct {
 	turns    turns
 	waiting  []query // for entries that are not applied yet
 	partial  bool    // a transfer began and has not ended well: the memory is no state
+
+	published time.Time // when status was stored
 }
 
 // Bounds of a replica's queues.
@@ -77,6 +79,7 @@ const (
 	maxPanels       = 64
 	truncateTimeout = 5 * time.Second
 	tickEvery       = 250 * time.Millisecond
+	statusEvery     = 50 * time.Millisecond // at least, while entries are applied
 )
 
 type saveJob struct {
@@ -183,6 +186,7 @@ func (r *Replica) Info() host.Info { return *r.status.Load() }
 
 // publishStatus makes the loop's view readable for others.
 func (r *Replica) publishStatus() {
+	r.published = time.Now()
 	r.note()
 	at := r.machine.Position()
 	module, deployed := r.machine.Module()
@@ -316,6 +320,9 @@ func (r *Replica) follow(b readBatch) error {
 		r.count(e, t, time.Since(began))
 		r.carryOut(t)
 		r.turns.applied(time.Since(began))
+		if time.Since(r.published) > statusEvery {
+			r.publishStatus() // a batch may take long, and others want to know how far this replica is
+		}
 		r.runWaiting(began)
 		r.serveQueries()
 		if r.repairAt != (audit.Position{}) {
