@@ -185,38 +185,34 @@ func fill(t *testing.T, m *membership.Cluster) (bytes uint64) {
 	return bytes
 }
 
-// awaitCut waits until the log begins after what it ends with now: who has not read that needs a state.
-func awaitCut(t *testing.T, m *membership.Cluster) {
+// stream asks for the log's stream. A question is lost if the server that has it is killed: it is asked again.
+func stream(t *testing.T, m *membership.Cluster) (in *njs.StreamInfo) {
 	t.Helper()
 	js, err := njs.New(m.Conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := uint64(0)
-	await(t, "the log to be cut", func() bool {
-		s, err := js.Stream(within(t, patience), jetstream.Ref{Machine: machine, Epoch: 1}.StreamName())
-		if err != nil {
-			return false
+	await(t, "an answer for the stream", func() bool {
+		s, err := js.Stream(within(t, 2*time.Second), jetstream.Ref{Machine: machine, Epoch: 1}.StreamName())
+		if err == nil {
+			in = s.CachedInfo()
 		}
-		if end == 0 {
-			end = s.CachedInfo().State.LastSeq
-		}
-		return s.CachedInfo().State.FirstSeq > end
+		return err == nil && in.Cluster != nil && in.Cluster.Leader != ""
 	})
+	return in
+}
+
+// awaitCut waits until the log begins after what it ends with now: who has not read that needs a state.
+func awaitCut(t *testing.T, m *membership.Cluster) {
+	t.Helper()
+	end := stream(t, m).State.LastSeq
+	await(t, "the log to be cut", func() bool { return stream(t, m).State.FirstSeq > end })
 }
 
 // keepers are the servers that keep the log, and as many as there should be.
 func keepers(t *testing.T, m *membership.Cluster) (names map[string]bool, replicas int) {
 	t.Helper()
-	js, err := njs.New(m.Conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := js.Stream(within(t, patience), jetstream.Ref{Machine: machine, Epoch: 1}.StreamName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := s.CachedInfo()
+	in := stream(t, m)
 	names = map[string]bool{in.Cluster.Leader: true}
 	for _, p := range in.Cluster.Replicas {
 		names[p.Name] = true
