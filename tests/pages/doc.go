@@ -27,5 +27,6 @@
 // folder has the command as bin/lockstep, as docs/quickstart.md builds it, and it is on the PATH too;
 // 'go build -o FILE ./cmd/lockstep' builds this tree; the ports from 4222, 6222 and 8222 on are others, that are
 // free; the configuration of users is a folder of the test. After a loop that starts nodes
-// in the background the reader waits until three answer.
+// in the background the reader waits until three answer; what lockstep status says of a moment
+// is asked again until it is what the page claims.
 package pages

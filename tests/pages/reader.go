@@ -296,7 +296,12 @@ func (r *Reader) converse(text string) error {
 		return err
 	}
 	for _, s := range steps {
-		got, err := r.run(s.command, s.typed)
+		var got string
+		if strings.Contains(s.command, "lockstep status") {
+			got, err = r.Await(s.command, s.want)
+		} else {
+			got, err = r.run(s.command, s.typed)
+		}
 		if err != nil {
 			return err
 		}
@@ -305,6 +310,16 @@ func (r *Reader) converse(text string) error {
 		}
 	}
 	return nil
+}
+
+// Await runs a command that looks at a moment until it prints what is claimed, or patience
+// is out, and returns what it printed last.
+func (r *Reader) Await(command, want string) (got string, err error) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		if got, err = r.run(command, ""); err != nil || want == "" || Match(want, got) || time.Now().After(deadline) {
+			return got, err
+		}
+	}
 }
 
 // terminals starts commands in terminals of their own.

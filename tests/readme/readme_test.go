@@ -47,11 +47,12 @@ func TestCluster(t *testing.T) {
 	r := pages.NewReader(t, pages.Options{Root: root, Clone: true})
 	r.Follow(t, p)
 	// It ends with the bank's second version, three replicas, and the deposit.
-	said, err := r.Run(`bin/lockstep status bank; bin/lockstep query bank -i json '["balance", "ann"]' -m voted`)
+	const want = "NODE …\nn1 voting …\nn2 voting …\nn3 voting …\n100\n"
+	said, err := r.Await(`bin/lockstep status bank; bin/lockstep query bank -i json '["balance", "ann"]' -m voted`, want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !pages.Match("NODE …\nn1 voting …\nn2 voting …\nn3 voting …\n100\n", said) {
+	if !pages.Match(want, said) {
 		t.Errorf("the cluster ends with\n%s", said)
 	}
 }
