@@ -22,8 +22,12 @@ func (f *forms) flags(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.out, "output", "o", "auto", "form of the output: auto, raw, "+strings.Join(payload.Forms, ", "))
 }
 
-// read returns the bytes of the input argument, empty where there is none.
+// read returns the bytes of the input argument, empty where there is none. A form
+// that there is not is refused here, before anything is sent.
 func (f *forms) read(c *cobra.Command, args []string) ([]byte, error) {
+	if err := payload.CheckShown(f.out); err != nil {
+		return nil, usage("%w", err)
+	}
 	if len(args) == 0 {
 		return nil, nil
 	}

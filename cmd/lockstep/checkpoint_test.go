@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,6 +107,10 @@ func TestCheckpointMovesToAnotherCluster(t *testing.T) {
 	}
 	if _, errs, code := a.lockstep("checkpoint", "export", "--data", a.data(1), "-o", file); code != exitFailed || !strings.Contains(errs, "is there already") {
 		t.Errorf("export over a file: exit code %d, %s", code, errs)
+	}
+	var said []verified
+	if out := a.must("checkpoint", "verify", file, "--json"); json.Unmarshal([]byte(out), &said) != nil || len(said) != 1 || said[0].Root != root || said[0].Bad != "" {
+		t.Errorf("checkpoint verify --json says %s", out)
 	}
 	if got := rootIn(t, a.must("checkpoint", "verify", file)); got != root {
 		t.Errorf("verify says root %s, export said %s", got, root)

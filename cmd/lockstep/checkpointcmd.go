@@ -25,7 +25,7 @@ func checkpointCommand(r *remote) *cobra.Command {
 		Long: `Works on the data folder of a node that does not run. A checkpoint is named by its
 root, a digest of the whole state: two files with one root hold one state.`,
 	}
-	c.AddCommand(checkpointListCommand(r), checkpointVerifyCommand(), checkpointExportCommand(), checkpointImportCommand())
+	c.AddCommand(checkpointListCommand(r), checkpointVerifyCommand(r), checkpointExportCommand(r), checkpointImportCommand(r))
 	return c
 }
 
@@ -38,6 +38,12 @@ type listed struct {
 	Module   string `json:"module,omitempty"`
 	Root     string `json:"root"`
 	Imported bool   `json:"imported"`
+}
+
+// verified is a checkpoint as verify prints it.
+type verified struct {
+	listed
+	Bad string `json:"bad,omitempty"` // what is wrong with it
 }
 
 func listedOf(man snapshot.Manifest, imported bool) listed {
@@ -197,7 +203,7 @@ func headOf(path string) (_ snapshot.Manifest, err error) {
 	return r.Head().Manifest, nil
 }
 
-func checkpointVerifyCommand() *cobra.Command {
+func checkpointVerifyCommand(r *remote) *cobra.Command {
 	var w which
 	c := &cobra.Command{
 		Use:   "verify [FILE]",
@@ -207,10 +213,13 @@ func checkpointVerifyCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if len(args) == 1 {
 				man, err := verifyFile(args[0])
-				if err == nil {
-					_, err = fmt.Fprintf(c.OutOrStdout(), "ok  %s: machine %s at epoch %d, seq %d\nroot  %s\n", args[0], man.Machine, man.Epoch, man.Seq, man.Root().Hex())
+				if err != nil {
+					return err
 				}
-				return err
+				return r.show(c, []verified{{listedOf(man, false), ""}}, func(out io.Writer) error {
+					_, err := fmt.Fprintf(out, "ok  %s: machine %s at epoch %d, seq %d\nroot  %s\n", args[0], man.Machine, man.Epoch, man.Seq, man.Root().Hex())
+					return err
+				})
 			}
 			s, dir, err := w.open()
 			if err != nil {
@@ -221,20 +230,30 @@ func checkpointVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			bad := 0
+			bad, all := 0, []verified{}
 			for _, man := range list {
-				line := "ok"
+				v, line := verified{listedOf(man, false), ""}, "ok"
 				if err := verifyStored(s, dir, man); err != nil {
 					bad++
-					line = "BAD  " + err.Error()
+					v.Bad, line = err.Error(), "BAD  "+err.Error()
 				}
-				_, _ = fmt.Fprintf(c.OutOrStdout(), "machine %s, epoch %d, seq %d, root %s: %s\n", man.Machine, man.Epoch, man.Seq, man.Root().Hex(), line)
+				all = append(all, v)
+				if !r.asJSON { // a line as soon as it is known: large states take long
+					_, _ = fmt.Fprintf(c.OutOrStdout(), "machine %s, epoch %d, seq %d, root %s: %s\n", man.Machine, man.Epoch, man.Seq, man.Root().Hex(), line)
+				}
+			}
+			if bad > 0 && r.asJSON {
+				if err := printJSON(c.OutOrStdout(), all); err != nil {
+					return err
+				}
 			}
 			if bad > 0 {
 				return fmt.Errorf("%d of %d checkpoints are bad; a node that starts takes an older one, or the state from other nodes", bad, len(list))
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d checkpoints are whole\n", len(list))
-			return err
+			return r.show(c, all, func(out io.Writer) error {
+				_, err := fmt.Fprintf(out, "%d checkpoints are whole\n", len(list))
+				return err
+			})
 		},
 	}
 	w.register(c, false)

@@ -20,7 +20,7 @@ import (
 	"lockstep/snapshot/store"
 )
 
-func checkpointExportCommand() *cobra.Command {
+func checkpointExportCommand(r *remote) *cobra.Command {
 	var w which
 	var output string
 	c := &cobra.Command{
@@ -45,8 +45,14 @@ whoever imports the file compares it.`,
 			if err := placeFile(output, func(f io.Writer) error { return export(f, s, dir, man) }); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: machine %s at epoch %d, seq %d\nroot  %s\n", output, man.Machine, man.Epoch, man.Seq, man.Root().Hex())
-			return err
+			v := struct {
+				listed
+				File string `json:"file"`
+			}{listedOf(man, false), output}
+			return r.show(c, v, func(out io.Writer) error {
+				_, err := fmt.Fprintf(out, "%s: machine %s at epoch %d, seq %d\nroot  %s\n", output, man.Machine, man.Epoch, man.Seq, man.Root().Hex())
+				return err
+			})
 		},
 	}
 	w.register(c, true)
@@ -127,7 +133,7 @@ func verifyFile(path string) (_ snapshot.Manifest, err error) {
 	return head.Manifest, nil
 }
 
-func checkpointImportCommand() *cobra.Command {
+func checkpointImportCommand(r *remote) *cobra.Command {
 	var data, root string
 	c := &cobra.Command{
 		Use:   "import FILE",
@@ -160,8 +166,10 @@ state it is: compare the root with the one that export printed, or give it with 
 			if err := importFile(dir, args[0], got); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "imported machine %s at epoch %d, seq %d\nroot  %s (%s)\n", man.Machine, man.Epoch, man.Seq, got.Hex(), trusted)
-			return err
+			return r.show(c, listedOf(man, true), func(out io.Writer) error {
+				_, err := fmt.Fprintf(out, "imported machine %s at epoch %d, seq %d\nroot  %s (%s)\n", man.Machine, man.Epoch, man.Seq, got.Hex(), trusted)
+				return err
+			})
 		},
 	}
 	c.Flags().StringVar(&data, "data", "lockstep-data", "data folder of the node")

@@ -38,7 +38,7 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, contexts.ErrUnknown):
 		return exitUsage
 	case ctx.Err() != nil:
 		return exitInterrupt
@@ -46,7 +46,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitGuest
 	case errors.As(err, &open):
 		return exitOpen
-	case errors.Is(err, errUnreachable), errors.Is(err, nodes.ErrNone), errors.Is(err, client.ErrUnknownMachine), errors.Is(err, contexts.ErrUnknown):
+	case errors.Is(err, errUnreachable), errors.Is(err, nodes.ErrNone), errors.Is(err, client.ErrUnknownMachine):
 		return exitUnreachable
 	}
 	return exitFailed

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,7 +32,7 @@ func run(args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
-	if err != nil && r.asJSON && code != exitUsage {
+	if err != nil && (r.asJSON || slices.Contains(args, "--json")) { // flags that are wrong may have ended the reading before it
 		_ = printJSON(os.Stdout, map[string]any{"error": failureOf(err, code)}) // to whoever is still there
 	}
 	switch code {

@@ -73,6 +73,12 @@ func subscribeCommand(r *remote) *cobra.Command {
 		Short: "Print the events that a guest emits, as a majority of voters states them",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := payload.CheckShown(out); err != nil {
+				return usage("%w", err)
+			}
+			if count < 0 {
+				return usage("--count is %d, want 0 or more", count)
+			}
 			opening, cancel := r.within(c)
 			defer cancel()
 			cl, done, err := r.session(opening, args[0])

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -32,13 +33,13 @@ type remote struct {
 // defaultTimeout is how long a command waits for a cluster.
 const defaultTimeout = 30 * time.Second
 
-func (r *remote) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&r.context, "context", "", "context to use instead of the selected one [LOCKSTEP_CONTEXT]")
-	fs.StringVarP(&r.server, "server", "s", "", "URLs of NATS servers, with commas [LOCKSTEP_URL]")
-	fs.StringVar(&r.nkey, "nkey", "", "file with the seed of the nkey to connect with [LOCKSTEP_NKEY]")
-	fs.StringVar(&r.creds, "creds", "", "credentials file to connect with [LOCKSTEP_CREDS]")
-	fs.BoolVar(&r.asJSON, "json", false, "print JSON")
-	fs.DurationVar(&r.timeout, "timeout", defaultTimeout, "how long to wait for the cluster")
+func (r *remote) flags(set *pflag.FlagSet) {
+	set.StringVar(&r.context, "context", "", "context to use instead of the selected one [LOCKSTEP_CONTEXT]")
+	set.StringVarP(&r.server, "server", "s", "", "URLs of NATS servers, with commas [LOCKSTEP_URL]")
+	set.StringVar(&r.nkey, "nkey", "", "file with the seed of the nkey to connect with [LOCKSTEP_NKEY]")
+	set.StringVar(&r.creds, "creds", "", "credentials file to connect with [LOCKSTEP_CREDS]")
+	set.BoolVar(&r.asJSON, "json", false, "print JSON")
+	set.DurationVar(&r.timeout, "timeout", defaultTimeout, "how long to wait for the cluster")
 }
 
 // where is the context that flags, environment and selection add up to.
@@ -91,7 +92,10 @@ func (r *remote) connect(ctx context.Context) (*nats.Conn, error) {
 		conn, err = c.Connect("lockstep command")
 		return errors.Is(err, nats.ErrNoServers), err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // of a key or credentials
+		return nil, usage("%w", err)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", err, errUnreachable)
 	}
 	return conn, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -125,9 +126,17 @@ func Show(w io.Writer, b []byte, form string) (err error) {
 		}
 		return line(w, text)
 	default:
-		return fmt.Errorf("form is %q: want auto, raw or one of %s", form, strings.Join(Forms, ", "))
+		return CheckShown(form)
 	}
 	return err
+}
+
+// CheckShown refuses a form that Show has not.
+func CheckShown(form string) error {
+	if form == "auto" || form == "raw" || slices.Contains(Forms, form) {
+		return nil
+	}
+	return fmt.Errorf("form is %q: want auto, raw or one of %s", form, strings.Join(Forms, ", "))
 }
 
 func line(w io.Writer, text string) error {

@@ -48,6 +48,29 @@ build = %s
 wasm = "guest.wasm"
 `
 
+const readme = `# A guest of Lockstep
+
+A state machine that replicas run, each with the same inputs in the same order. This one is a counter. The SDK,
+where the language has one, stands beside it as files: read them, they are short.
+
+The build takes %s.
+
+    lockstep build                                  # as guest.toml says, and checks the module
+    lockstep test guest.wasm tests/guest.txtar      # without a cluster
+    lockstep dev . --watch                          # three replicas in one process; what you save is swapped in
+
+With a node at hand (lockstep node):
+
+    lockstep deploy counter guest.wasm
+    lockstep call counter -i json '["add", 3]'
+    lockstep query counter -i json '["get"]'
+    lockstep upgrade counter guest.wasm             # after a change: its state is kept
+
+- %s: the guest
+- tests/guest.txtar: what it must do
+- guest.toml: how it is built
+`
+
 // Create makes a project in a folder that is new or empty, and says what its
 // build takes.
 func Create(name, dir string) (needs string, err error) {
@@ -70,7 +93,8 @@ func Create(name, dir string) (needs string, err error) {
 			return "", err
 		}
 	}
-	files := map[string]string{File: fmt.Sprintf(fileText, l.needs, literal(l.build)), "tests/guest.txtar": test, ".gitignore": "*.wasm\nnode_modules\ntarget\n"}
+	files := map[string]string{File: fmt.Sprintf(fileText, l.needs, literal(l.build)), "README.md": fmt.Sprintf(readme, l.needs, l.main),
+		"tests/guest.txtar": test, ".gitignore": "*.wasm\nnode_modules\ntarget\n"}
 	for name, text := range l.files {
 		files[name] = text
 	}
