@@ -4,7 +4,10 @@ import "math/bits"
 
 // pageSet is a set of page indexes, ascending when listed. Adding costs O(1),
 // listing follows the span of the memory divided by 64.
-type pageSet struct{ words []uint64 }
+type pageSet struct {
+	words []uint64
+	n     int // members
+}
 
 func (s *pageSet) add(indexes []uint32) {
 	for _, i := range indexes {
@@ -12,7 +15,10 @@ func (s *pageSet) add(indexes []uint32) {
 		if w >= len(s.words) {
 			s.words = append(s.words, make([]uint64, w+1-len(s.words))...)
 		}
-		s.words[w] |= 1 << (i % 64)
+		if bit := uint64(1) << (i % 64); s.words[w]&bit == 0 {
+			s.words[w] |= bit
+			s.n++
+		}
 	}
 }
 
@@ -29,4 +35,7 @@ func (s *pageSet) list(limit uint32) []uint32 {
 	return indexes
 }
 
-func (s *pageSet) clear() { clear(s.words) }
+func (s *pageSet) clear() {
+	clear(s.words)
+	s.n = 0
+}
