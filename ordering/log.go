@@ -64,6 +64,7 @@ var (
 	ErrFull      = errors.New("log is full")
 	ErrTruncated = errors.New("entry was dropped behind a checkpoint")
 	ErrNotFound  = errors.New("log does not exist")
+	ErrTaken     = errors.New("position is taken already") // see Founding
 )
 
 // BreakError says that the log is not the one that was read before: a
@@ -72,6 +73,9 @@ type BreakError struct {
 	Epoch  Epoch
 	Seq    Seq
 	Reason string
+	// Hole says that the entry at Seq is missing although later ones are there. With that
+	// entry from elsewhere, a new handle can go on after it.
+	Hole bool
 }
 
 func (e *BreakError) Error() string {

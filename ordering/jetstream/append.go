@@ -227,6 +227,7 @@ const (
 	codeStorage          = 10047
 	codeStoreBusy        = 10049 // the store cannot be made
 	codeTooLarge         = 10054
+	codeWrongLast        = 10071
 	codeStreamNotFound   = 10059
 	codeStoreFailed      = 10077
 	codeTooManyRequests  = 10167

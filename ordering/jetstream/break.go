@@ -11,10 +11,10 @@ import (
 // repeated: a leader that was cut off answers from what it had, and one with
 // damaged files from what is left.
 type suspicion struct {
-	reason string
-	seq    ordering.Seq
-	since  time.Time
-	times  int
+	what  string
+	seq   ordering.Seq
+	since time.Time
+	times int
 }
 
 // enough is how often the word must be heard. Between two times another server, picked
@@ -22,22 +22,32 @@ type suspicion struct {
 const enough = 3
 
 // suspects notes the leader's word about the entry at from.
-func (l *Log) suspects(from ordering.Seq, reason string) suspicion {
+func (l *Log) suspects(from ordering.Seq, what string) suspicion {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := &l.suspect; s.reason != reason || s.seq != from {
-		*s = suspicion{reason: reason, seq: from, since: time.Now()}
+	if s := &l.suspect; s.what != what || s.seq != from {
+		*s = suspicion{what: what, seq: from, since: time.Now()}
 	}
 	l.suspect.times++
 	return l.suspect
 }
 
-// suspectBreak returns a break once it is certain.
-func (l *Log) suspectBreak(from ordering.Seq, reason string) error {
-	if s := l.suspects(from, reason); s.times < enough || time.Since(s.since) < l.confirm {
+// suspectBreak returns a break once it is certain: once the same thing has been heard for long
+// enough. The reason that is told may change meanwhile.
+func (l *Log) suspectBreak(from ordering.Seq, what, reason string) error {
+	if s := l.suspects(from, what); s.times < enough || time.Since(s.since) < l.confirm {
 		return nil
 	}
 	return l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: from, Reason: reason})
+}
+
+// suspectHole returns a break once it is certain that the log has no entry at from, but later ones.
+func (l *Log) suspectHole(from ordering.Seq) error {
+	const reason = "the entry is missing"
+	if s := l.suspects(from, reason); s.times < enough || time.Since(s.since) < l.confirm {
+		return nil
+	}
+	return l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: from, Reason: reason, Hole: true})
 }
 
 // suspectTruncated returns ErrTruncated once it is certain. No time has to pass: a

@@ -24,9 +24,10 @@ type Options struct {
 	ConfirmBreak time.Duration
 }
 
-const (
-	defaultConfirmBreak = 12 * time.Second
+// DefaultConfirmBreak is Options.ConfirmBreak where it is not set.
+const DefaultConfirmBreak = 12 * time.Second
 
+const (
 	openWait       = 10 * time.Second
 	requestTimeout = 2 * time.Second
 	batchEntries   = 1024
@@ -68,7 +69,7 @@ func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) 
 		return nil, err
 	}
 	if o.ConfirmBreak == 0 {
-		o.ConfirmBreak = defaultConfirmBreak
+		o.ConfirmBreak = DefaultConfirmBreak
 	}
 	l := &Log{nc: nc, ref: ref, id: o.ID, confirm: o.ConfirmBreak, tail: newTail(), reconnects: nc.Stats().Reconnects}
 	in, err := l.firstInfo(ctx)

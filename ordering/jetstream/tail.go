@@ -56,6 +56,9 @@ func (t *tail) signal() {
 func (t *tail) take(from ordering.Seq, n int) (out []ordering.Entry, gap bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.odd {
+		return nil, true // what came since doubt was asked may be of another log
+	}
 	if len(t.run) == 0 {
 		return nil, false
 	}

@@ -22,6 +22,7 @@ const (
 	hdrTimeStamp    = "Nats-Time-Stamp"
 	hdrLastSequence = "Nats-Last-Sequence"
 	hdrNumPending   = "Nats-Num-Pending"
+	hdrExpectedLast = "Nats-Expected-Last-Sequence"
 
 	// What the client library makes of the first line.
 	hdrStatus      = "Status"
@@ -32,10 +33,14 @@ const (
 // get. It answers false unless parseHeader takes the header.
 func parseEntry(m *nats.Msg, ref Ref) (ordering.Entry, bool) {
 	seq, at, ok := parseHeader(m.Header, headerSize(m), ref)
-	if !ok || len(m.Data) > ordering.MaxEntry {
+	if !ok {
 		return ordering.Entry{}, false
 	}
-	return ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data}, true
+	e := ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data}
+	if m.Header.Get(hdrSubject) == ref.SeedSubject() {
+		e = ref.unseed(e)
+	}
+	return e, len(e.Data) <= ordering.MaxEntry
 }
 
 // parseHeader reads position and time from a header of size bytes. It
@@ -49,6 +54,10 @@ func parseHeader(h nats.Header, size int, ref Ref) (seq ordering.Seq, at orderin
 	for key, values := range h {
 		switch key {
 		case hdrStream, hdrSubject, hdrSequence, hdrTimeStamp, hdrLastSequence, hdrNumPending:
+		case hdrExpectedLast: // of a replica that seeds; nobody else may publish there
+			if h.Get(hdrSubject) != ref.SeedSubject() {
+				return 0, 0, false
+			}
 		default:
 			return 0, 0, false
 		}
@@ -57,7 +66,7 @@ func parseHeader(h nats.Header, size int, ref Ref) (seq ordering.Seq, at orderin
 		}
 		size -= len(key) + len(": ") + len(values[0]) + len("\r\n")
 	}
-	if size != 0 || h.Get(hdrStream) != ref.StreamName() || h.Get(hdrSubject) != ref.InputSubject() {
+	if size != 0 || h.Get(hdrStream) != ref.StreamName() || h.Get(hdrSubject) != ref.InputSubject() && h.Get(hdrSubject) != ref.SeedSubject() {
 		return 0, 0, false
 	}
 	n, err := strconv.ParseUint(h.Get(hdrSequence), 10, 64)
@@ -199,11 +208,15 @@ func (l *Log) getOne(ctx context.Context, seq ordering.Seq) (ordering.Entry, err
 	if err := l.request(ctx, "STREAM.MSG.GET", in, &out); err != nil {
 		return ordering.Entry{}, err
 	}
-	if out.Message == nil || out.Message.Seq != uint64(seq) || out.Message.Subject != l.ref.InputSubject() {
+	if out.Message == nil || out.Message.Seq != uint64(seq) || out.Message.Subject != l.ref.InputSubject() && out.Message.Subject != l.ref.SeedSubject() {
 		return ordering.Entry{}, fmt.Errorf("request STREAM.MSG.GET: answer is not the entry at %d", seq)
 	}
 	m := out.Message
-	return ordering.Entry{Epoch: l.ref.Epoch, Seq: seq, Time: ordering.Time(m.Time.UnixNano()), Data: m.Data}, nil
+	e := ordering.Entry{Epoch: l.ref.Epoch, Seq: seq, Time: ordering.Time(m.Time.UnixNano()), Data: m.Data}
+	if m.Subject == l.ref.SeedSubject() {
+		e = l.ref.unseed(e)
+	}
+	return e, nil
 }
 
 // info is what the stream's leader says of it.

@@ -202,3 +202,15 @@ func (j *Journal) turn(to ordering.Position, kind byte) error {
 	}
 	return nil
 }
+
+// Halt drops what is queued and not durable, and returns the position after what is: it does not
+// change any more until something is appended.
+func (j *Journal) Halt() ordering.Position {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for j.writing {
+		j.idle.Wait()
+	}
+	j.queue, j.bytes, j.queued = nil, 0, j.durable
+	return j.durable
+}

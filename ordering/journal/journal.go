@@ -141,6 +141,16 @@ func (j *Journal) First() ordering.Seq {
 	return j.segments[0].base.Seq + 1
 }
 
+// Base is the position before First.
+func (j *Journal) Base() ordering.Position {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.segments) == 0 {
+		return j.durable
+	}
+	return j.segments[0].base
+}
+
 // Read returns up to n durable entries from a seq on, at least one and not many more than
 // maxBytes of data; ErrNotHere if the first of them is not here.
 func (j *Journal) Read(from ordering.Seq, n, maxBytes int) ([]ordering.Entry, error) {

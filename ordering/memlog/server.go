@@ -15,6 +15,8 @@ type Config struct {
 	MaxBytes int // 0 means no bound
 	Seed     uint64
 	Faults   Faults
+	// Founding has nobody append until a Founding's Open.
+	Founding bool
 }
 
 // entryOverhead is what an entry counts against MaxBytes besides its data.
@@ -33,6 +35,7 @@ type Server struct {
 	bytes   int
 	clock   ordering.Time
 	down    bool
+	closed  bool // nobody may append as yet
 	faults  Faults
 	dice    dice
 	changed chan struct{} // closed when anything above changes
@@ -42,7 +45,7 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{epoch: max(c.Epoch, 1), origin: max(c.First, 1), maxBytes: c.MaxBytes,
 		faults: c.Faults, dice: newDice(c.Seed), changed: make(chan struct{})}
-	s.first = s.origin
+	s.first, s.closed = s.origin, c.Founding
 	return s
 }
 
@@ -133,7 +136,7 @@ func (s *Server) truncate(first ordering.Seq) {
 // order appends data with the faults that it meets.
 func (s *Server) order(data []byte) (ordering.Seq, error) {
 	f, d := s.faults, s.dice
-	if s.down || d.hit(f.Refuse) {
+	if s.down || s.closed || d.hit(f.Refuse) {
 		return 0, ErrDown
 	}
 	if s.maxBytes > 0 && s.bytes+len(data)+entryOverhead > s.maxBytes {

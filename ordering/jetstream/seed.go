@@ -1,0 +1,217 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	njs "github.com/nats-io/nats.go/jetstream"
+
+	"lockstep/ordering"
+)
+
+// SeedSubject is lockstep.<machine>.seed.<epoch>, where replicas put entries of epochs before into
+// the log of this one, and the proof that opens it. Only replicas may be permitted to publish here.
+func (r Ref) SeedSubject() string {
+	return "lockstep." + string(r.Machine) + ".seed." + r.epoch()
+}
+
+// A seed is an entry with the epoch and the time that it was first ordered with.
+//
+//	magic "LSY1", epoch and time as 8 bytes, big endian, data
+//
+// An entry of the log's own epoch has time 0 there: its time is the message's.
+const (
+	seedMagic = "LSY1"
+	seedHead  = 4 + 8 + 8
+)
+
+func encodeSeed(e ordering.Entry) []byte {
+	b := append(make([]byte, 0, seedHead+len(e.Data)), seedMagic...)
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Epoch))
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Time))
+	return append(b, e.Data...)
+}
+
+// unseed turns what was published to the seed subject into the entry that it carries. What is no
+// seed stays an entry as it is, which the machine refuses as an opening.
+func (r Ref) unseed(e ordering.Entry) ordering.Entry {
+	if len(e.Data) < seedHead || string(e.Data[:4]) != seedMagic {
+		return e
+	}
+	epoch := ordering.Epoch(binary.BigEndian.Uint64(e.Data[4:]))
+	at := ordering.Time(binary.BigEndian.Uint64(e.Data[12:]))
+	if epoch > r.Epoch || epoch == 0 {
+		return e
+	}
+	if epoch < r.Epoch {
+		e.Epoch, e.Time = epoch, at
+	}
+	e.Data = e.Data[seedHead:]
+	return e
+}
+
+// founding is an ordering.Founding.
+type founding struct {
+	nc   *nats.Conn
+	js   njs.JetStream
+	cfg  Config
+	subj string
+}
+
+// Found makes the log of an epoch that is not the first, at cfg.FirstSeq, or finds the
+// one that another replica has made or is making. Unless settings are given it is kept like the log of the
+// epoch before, if that is still there. See ordering.Founding.
+func Found(ctx context.Context, nc *nats.Conn, cfg Config) (ordering.Founding, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Epoch < 2 {
+		return nil, fmt.Errorf("found log %s: the first epoch is made by Create", cfg.Ref)
+	}
+	js, err := njs.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("found log %s: %w", cfg.Ref, err)
+	}
+	f := &founding{nc: nc, js: js, cfg: cfg, subj: cfg.SeedSubject()}
+	if err := f.make(ctx); err != nil {
+		return nil, fmt.Errorf("found log %s: %w", cfg.Ref, err)
+	}
+	return f, nil
+}
+
+func (f *founding) make(ctx context.Context) error {
+	if _, err := f.js.Stream(ctx, f.cfg.StreamName()); err == nil {
+		return nil // whatever its settings are: what is in it proves itself, or does not
+	} else if !errors.Is(err, njs.ErrStreamNotFound) {
+		return err
+	}
+	f.inherit(ctx)
+	want := f.stream()
+	_, err := createStream(ctx, f.js, want)
+	if noRoom(err) {
+		// What the log of the epoch before has reserved is room. Its entries are in
+		// the replicas' journals, and nobody votes for it any more.
+		before := Ref{Machine: f.cfg.Machine, Epoch: f.cfg.Epoch - 1}
+		if Delete(ctx, f.nc, before) == nil {
+			_, err = createStream(ctx, f.js, want)
+		}
+	}
+	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
+		_, err = existingStream(ctx, f.js, f.cfg.StreamName())
+	}
+	return err
+}
+
+// inherit takes over the settings of the epoch before that are not given.
+func (f *founding) inherit(ctx context.Context) {
+	for epoch := f.cfg.Epoch - 1; epoch > 0 && epoch+maxPruned > f.cfg.Epoch; epoch-- {
+		s, err := f.js.Stream(ctx, Ref{Machine: f.cfg.Machine, Epoch: epoch}.StreamName())
+		if err != nil {
+			continue
+		}
+		old := s.CachedInfo().Config
+		if f.cfg.Replicas == 0 && slices.Contains([]int{1, 3, 5}, old.Replicas) {
+			f.cfg.Replicas = old.Replicas
+		}
+		if f.cfg.MaxBytes == 0 {
+			f.cfg.MaxBytes = max(old.MaxBytes, 0)
+		}
+		return
+	}
+}
+
+// stream is the configuration while nobody but replicas may append.
+func (f *founding) stream() njs.StreamConfig {
+	c := f.cfg.stream()
+	c.Subjects = []string{f.cfg.SeedSubject()}
+	c.RePublish = &njs.RePublish{Source: f.cfg.SeedSubject(), Destination: f.cfg.RepublishSubject() + ".seed"}
+	c.MaxMsgSize += seedHead + 256 // and the header with the expected position
+	c.Metadata[metaID] = f.cfg.Ref.String() + " " + strconv.FormatUint(uint64(f.cfg.FirstSeq), 10)
+	return c
+}
+
+// State is ordering.Founding's.
+func (f *founding) State(ctx context.Context) (ordering.State, error) {
+	s, err := f.js.Stream(ctx, f.cfg.StreamName())
+	if err != nil {
+		return ordering.State{}, fmt.Errorf("read state of log %s: %w", f.cfg.Ref, err)
+	}
+	in := info{}
+	in.State.FirstSeq, in.State.LastSeq, in.State.Bytes = s.CachedInfo().State.FirstSeq, s.CachedInfo().State.LastSeq, s.CachedInfo().State.Bytes
+	return in.state(f.cfg.Epoch), nil
+}
+
+// Seed is ordering.Founding's.
+func (f *founding) Seed(ctx context.Context, e ordering.Entry) error {
+	m := nats.NewMsg(f.subj)
+	m.Data = encodeSeed(e)
+	m.Header.Set(njs.ExpectedLastSeqHeader, strconv.FormatUint(uint64(e.Seq-1), 10))
+	reply, err := f.nc.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return fmt.Errorf("seed log %s at %d: %w", f.cfg.Ref, e.Seq, err)
+	}
+	var ack pubAck
+	if err := json.Unmarshal(reply.Data, &ack); err != nil {
+		return fmt.Errorf("seed log %s at %d: parse acknowledgement: %w", f.cfg.Ref, e.Seq, err)
+	}
+	switch {
+	case ack.Error != nil && ack.Error.ErrCode == codeWrongLast:
+		return fmt.Errorf("seed log %s at %d: %w: %w", f.cfg.Ref, e.Seq, ordering.ErrTaken, ack.Error)
+	case ack.Error != nil:
+		return fmt.Errorf("seed log %s at %d: %w", f.cfg.Ref, e.Seq, ack.Error)
+	case ack.Seq != uint64(e.Seq):
+		return fmt.Errorf("seed log %s at %d: it went to %d", f.cfg.Ref, e.Seq, ack.Seq)
+	}
+	return nil
+}
+
+// Open is ordering.Founding's. Doing it twice is doing it once.
+func (f *founding) Open(ctx context.Context) error {
+	s, err := f.js.Stream(ctx, f.cfg.StreamName())
+	if err != nil {
+		return fmt.Errorf("open log %s: %w", f.cfg.Ref, err)
+	}
+	c := s.CachedInfo().Config
+	if slices.Contains(c.Subjects, f.cfg.InputSubject()) {
+		return nil
+	}
+	c.Subjects = []string{f.cfg.InputSubject(), f.cfg.SeedSubject()}
+	c.RePublish = &njs.RePublish{Source: f.cfg.InputSubject(), Destination: f.cfg.RepublishSubject()}
+	if _, err := f.js.UpdateStream(ctx, c); err != nil {
+		return fmt.Errorf("open log %s: %w", f.cfg.Ref, err)
+	}
+	return nil
+}
+
+// maxPruned bounds how far back Prune looks.
+const maxPruned = 16
+
+// Prune deletes the logs of the epochs before one. They are over.
+func Prune(ctx context.Context, nc *nats.Conn, ref Ref) error {
+	var errs []error
+	for epoch := ref.Epoch - 1; epoch > 0 && epoch+maxPruned > ref.Epoch; epoch-- {
+		if err := Delete(ctx, nc, Ref{Machine: ref.Machine, Epoch: epoch}); err != nil && !errors.Is(err, ordering.ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hasSubjects tells whether a log's stream has the subjects that it may have: that of inputs, and in
+// epochs that go on from another one that of seeds, which is the only one until clients may append.
+func (r Ref) hasSubjects(got []string) bool {
+	switch strings.Join(got, " ") {
+	case r.InputSubject():
+		return true
+	case r.SeedSubject(), r.InputSubject() + " " + r.SeedSubject():
+		return r.Epoch > 1
+	}
+	return false
+}
