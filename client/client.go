@@ -54,10 +54,10 @@ type Options struct {
 	// concurrently: what has it survives a crash of the client's process. An error
 	// ends the calls that were to be sent.
 	Save func(session []byte) error
-	// Log, if given, orders entries instead of the machine's log in JetStream. The
-	// client closes it.
-	Log    Log
-	Logger *slog.Logger // nil: none
+	// OpenLog, if given, opens what orders entries in an epoch instead of the machine's
+	// log in JetStream. The client closes it.
+	OpenLog func(ordering.Epoch) (Log, error)
+	Logger  *slog.Logger // nil: none
 }
 
 // Log is what the client needs of a machine's log; see jetstream.Appender.
@@ -82,7 +82,6 @@ type Client struct {
 	opts    Options
 	conn    *nats.Conn
 	ownConn bool
-	log     Log
 	asker   *asker
 	outputs *nats.Subscription
 	session host.Session
@@ -100,7 +99,10 @@ type Client struct {
 	filter *filter
 
 	mu         sync.Mutex
-	members    audit.Members // the newest that is trusted
+	log        Log
+	epoch      ordering.Epoch // whose log it is
+	finding    bool           // the epoch is being asked for
+	members    audit.Members  // the newest that is trusted
 	calls      map[uint64]*Pending
 	queue      []*Pending // not sent yet, ascending by number
 	flights    map[*flight]struct{}
@@ -150,8 +152,7 @@ func (c *Client) connect(ctx context.Context) error {
 		}
 		c.conn, c.ownConn = conn, true
 	}
-	ref := jetstream.Ref{Machine: ordering.Name(c.opts.Machine), Epoch: 1}
-	if err := ref.Validate(); err != nil {
+	if err := ordering.Name(c.opts.Machine).Validate(); err != nil {
 		return err
 	}
 	if err := c.conn.FlushWithContext(ctx); err != nil {
@@ -173,8 +174,8 @@ func (c *Client) connect(ctx context.Context) error {
 	if c.opts.Session == nil {
 		c.session.Opened = reached(infos)
 	}
-	if c.log, err = c.opts.openLog(c.conn, ref); err != nil {
-		return fmt.Errorf("open log: %w", err)
+	if err := c.turnTo(epochOf(infos)); err != nil {
+		return err
 	}
 	if c.asker, err = newAsker(c.conn); err != nil {
 		return err
@@ -191,8 +192,8 @@ func (c *Client) connect(ctx context.Context) error {
 }
 
 func (o Options) openLog(conn *nats.Conn, ref jetstream.Ref) (Log, error) {
-	if o.Log != nil {
-		return o.Log, nil
+	if o.OpenLog != nil {
+		return o.OpenLog(ref.Epoch)
 	}
 	log, err := jetstream.NewAppender(conn, ref)
 	if err != nil {
@@ -226,8 +227,8 @@ func (c *Client) disconnect() error {
 	if c.asker != nil && c.conn.IsConnected() {
 		errs = append(errs, c.asker.sub.Unsubscribe())
 	}
-	if c.log != nil {
-		errs = append(errs, c.log.Close())
+	if log := c.appender(); log != nil {
+		errs = append(errs, log.Close())
 	}
 	if c.ownConn {
 		c.conn.Close()

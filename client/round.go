@@ -104,7 +104,7 @@ func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
 func (c *Client) marker() ordering.Seq {
 	ctx, cancel := context.WithTimeout(c.run, c.opts.Retry)
 	defer cancel()
-	seq, err := c.log.Append(ctx, host.Tick{}.Encode())
+	seq, err := c.appender().Append(ctx, host.Tick{}.Encode())
 	if err != nil {
 		c.opts.Logger.Debug("append marker", "err", err)
 		return 0

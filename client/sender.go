@@ -175,7 +175,7 @@ func (c *Client) publish(f *flight) {
 		p.sent = true
 	}
 	c.mu.Unlock()
-	if err := c.log.AppendAsync(f.data, func(seq ordering.Seq, err error) { c.acked(f, seq, err) }); err != nil {
+	if err := c.appender().AppendAsync(f.data, func(seq ordering.Seq, err error) { c.acked(f, seq, err) }); err != nil {
 		c.acked(f, 0, err)
 	}
 }
@@ -220,7 +220,12 @@ func (c *Client) retry() {
 			overdue = append(overdue, f)
 		}
 	}
+	find := len(overdue) > 0 && !c.finding
+	c.finding = c.finding || find
 	c.mu.Unlock()
+	if find {
+		go c.findEpoch()
+	}
 	for _, f := range overdue {
 		c.publish(f)
 	}

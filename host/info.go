@@ -11,18 +11,22 @@ import (
 // Info is what a replica tells of itself to whoever asks: the membership that
 // a client counts votes by, and where the replica stands.
 type Info struct {
-	_         struct{} `cbor:",toarray"`
-	Machine   string
-	Replica   audit.ReplicaID
-	Key       []byte // ed25519 public key of the replica
-	Epoch     ordering.Epoch
-	Seq       ordering.Seq
-	Chain     ordering.Chain
-	Deployed  bool
-	Module    audit.Digest
-	Members   audit.Members
-	Phase     Phase
-	Stored    []Stored // durable checkpoints, oldest first
+	_        struct{} `cbor:",toarray"`
+	Machine  string
+	Replica  audit.ReplicaID
+	Key      []byte // ed25519 public key of the replica
+	Epoch    ordering.Epoch
+	Seq      ordering.Seq
+	Chain    ordering.Chain
+	Deployed bool
+	Module   audit.Digest
+	Members  audit.Members
+	Phase    Phase
+	Stored   []Stored // durable checkpoints, oldest first
+	// Log is the epoch whose log the replica reads, where inputs are to be sent.
+	Log ordering.Epoch
+	// Broken is why the replica has stopped voting in that epoch, for people; empty if it has not.
+	Broken    string
 	Signature []byte
 }
 
@@ -61,11 +65,12 @@ const (
 	PhaseVoting    Phase = 2 // applying the log and voting
 	PhaseDiverged  Phase = 3 // found different from the majority: applying, not voting
 	PhaseRepairing Phase = 4 // fetching pages from other replicas
+	PhaseBroken    Phase = 6 // stopped voting for good in this epoch, waits for the next
 	PhaseStopped   Phase = 5 // not applying: the log is broken, or the node stopped it
 )
 
 func (p Phase) String() string {
-	names := [...]string{"starting", "observing", "voting", "diverged", "repairing", "stopped"}
+	names := [...]string{"starting", "observing", "voting", "diverged", "repairing", "stopped", "broken"}
 	if int(p) < len(names) {
 		return names[p]
 	}

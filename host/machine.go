@@ -94,8 +94,8 @@ func (m *Machine) Tracker() string {
 }
 
 // Apply runs the entry that follows the last one. An error is the world's (the
-// module could not be had) or a broken log, and leaves the machine as it was;
-// whatever the entry holds, it is not an error.
+// module could not be had) or a broken log, ErrNoOpening among them, and leaves
+// the machine as it was; whatever else the entry holds, it is not an error.
 func (m *Machine) Apply(e ordering.Entry) (*Transition, error) {
 	return m.ApplyParsed(Parse(m.machine, e))
 }
@@ -107,6 +107,12 @@ func (m *Machine) ApplyParsed(p *Parsed) (*Transition, error) {
 	}
 	var run func(t *Transition) *Reply
 	switch {
+	case p.Entry.Epoch > max(m.epoch, 1):
+		o, members, err := m.open(p.Entry)
+		if err != nil {
+			return nil, err
+		}
+		run = func(t *Transition) *Reply { return m.enter(o, members, t) }
 	case m.unsigned(p):
 		run = func(*Transition) *Reply { return m.refuseUnsigned(p) }
 	case p.batch != nil:

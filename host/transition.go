@@ -2,6 +2,7 @@ package host
 
 import (
 	"lockstep/audit"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 	"lockstep/snapshot"
 	"lockstep/wasmabi"
@@ -33,6 +34,9 @@ type Transition struct {
 
 	// Checkpoint is to be made durable; after that the replica states so.
 	Checkpoint *snapshot.Checkpoint
+
+	// Opened is the proof with which the entry opened its epoch, if it did.
+	Opened *epochs.Opening
 
 	// Members is the membership after this entry, if the entry changed it.
 	Members *audit.Members

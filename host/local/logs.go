@@ -85,7 +85,13 @@ func (c *Cluster) URLs() []string {
 func (c *Cluster) Leader(ctx context.Context, machine ordering.Name) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stream := jetstream.Ref{Machine: machine, Epoch: 1}.StreamName()
+	epoch := ordering.Epoch(1)
+	for _, p := range c.peers {
+		if p.node != nil && p.node.Replica(machine) != nil {
+			epoch = max(epoch, p.node.Replica(machine).Info().Log)
+		}
+	}
+	stream := jetstream.Ref{Machine: machine, Epoch: epoch}.StreamName()
 	leader := ""
 	for i, p := range c.peers {
 		switch {

@@ -152,6 +152,9 @@ func (r *Replica) saveFailed(err error) {
 
 // keep takes note that a checkpoint of this replica is durable, and says so.
 func (r *Replica) keep(s host.Stored) {
+	if at, err := r.journal.At(s.Seq); s.Seq > r.journal.Last().Seq || err == nil && at.Chain != s.Chain {
+		return // of entries that were given up
+	}
 	r.retry = retry{}
 	r.stored = append(r.stored, s)
 	if extra := len(r.stored) - r.node.opts.Keep; extra > 0 {
@@ -178,15 +181,24 @@ func (r *Replica) truncate(to ordering.Seq) {
 	}
 	r.cutTo = to
 	r.forget(to)
+	epoch, prune := r.promise.Epoch, r.pruned < r.promise.Epoch && r.machine.Epoch() == r.promise.Epoch
+	if prune {
+		r.pruned = epoch
+	}
 	r.done.Add(1)
 	go func() {
 		defer r.done.Done()
 		ctx, cancel := context.WithTimeout(r.ctx, truncateTimeout)
 		defer cancel()
-		if err := r.log.Truncate(ctx, to+1); err != nil {
+		if err := r.log.get().Truncate(ctx, to+1); err != nil {
 			// Another replica does the same, and the next checkpoint tries again.
 			r.logger.Warn("truncate log", "to", uint64(to), "err", err)
 			return
+		}
+		if prune {
+			if err := r.node.opts.Prune(ctx, r.name, epoch); err != nil {
+				r.logger.Warn("delete logs of epochs before", "err", err)
+			}
 		}
 		r.node.opts.OnEvent(Event{Kind: EventTruncated, Machine: r.name, Replica: r.id, Seq: to})
 	}()

@@ -43,5 +43,8 @@ const (
 	EventUpgraded     EventKind = "upgraded"     // another module runs from this seq on
 	EventMembers      EventKind = "members"      // the membership changed
 	EventStalled      EventKind = "stalled"      // votes wait: the journal cannot be written to
+	EventBroken       EventKind = "broken"       // the log broke: the replica stopped voting in its epoch, Err says why
+	EventHindered     EventKind = "hindered"     // there can be no next epoch yet, Err says why
+	EventEpoch        EventKind = "epoch"        // the replica entered an epoch
 	EventStopped      EventKind = "stopped"      // the replica gave up
 )

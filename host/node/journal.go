@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"lockstep/ordering"
@@ -173,22 +172,19 @@ func (r *Replica) next(ctx context.Context, from ordering.Seq) ([]ordering.Entry
 			return nil, ctx.Err()
 		}
 	}
-	entries, err := r.log.Read(ctx, from)
-	if err != nil {
-		return nil, err
+	entries, err := r.log.get().Read(ctx, from)
+	var broken *ordering.BreakError
+	if errors.As(err, &broken) && broken.Hole {
+		return r.patch(ctx, broken)
 	}
-	at := r.journal.Last()
-	for _, e := range entries {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+	if err != nil || ctx.Err() != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	if err := r.append(entries); err != nil {
+		if !errors.Is(err, journal.ErrClosed) {
+			err = &ordering.BreakError{Epoch: entries[0].Epoch, Seq: entries[0].Seq, Reason: err.Error()}
 		}
-		at = at.Next(e)
-		if err := r.journal.Append(e, at); err != nil {
-			if !errors.Is(err, journal.ErrClosed) {
-				err = &ordering.BreakError{Epoch: e.Epoch, Seq: e.Seq, Reason: err.Error()}
-			}
-			return nil, fmt.Errorf("keep entry: %w", err)
-		}
+		return nil, err
 	}
 	return entries, nil
 }

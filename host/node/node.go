@@ -56,6 +56,11 @@ type Options struct {
 	// keeps. Simulations give another. It is asked again until it succeeds, save
 	// on ordering.ErrNotFound and a *ordering.BreakError.
 	OpenLog func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch) (ordering.Log, error)
+	// Found makes the log of a machine's next epoch, whose first entry is at first; nil makes it in
+	// JetStream.
+	Found func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch, first ordering.Seq) (ordering.Founding, error)
+	// Prune deletes the logs of a machine's epochs before one; nil deletes them from JetStream.
+	Prune   func(ctx context.Context, machine ordering.Name, before ordering.Epoch) error
 	Metrics *metrics.Node // nil: none
 	Logger  *slog.Logger  // nil: none
 	OnEvent func(Event)   // nil: none. Called from replicas' loops: it must not block
@@ -90,6 +95,17 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.OpenLog == nil {
 		opts.OpenLog = opts.openJetStream
 	}
+	if opts.ConfirmBreak == 0 {
+		opts.ConfirmBreak = jetstream.DefaultConfirmBreak
+	}
+	if opts.Found == nil {
+		opts.Found = opts.foundJetStream
+	}
+	if opts.Prune == nil {
+		opts.Prune = func(ctx context.Context, machine ordering.Name, before ordering.Epoch) error {
+			return jetstream.Prune(ctx, opts.Conn, jetstream.Ref{Machine: machine, Epoch: before})
+		}
+	}
 	if opts.Keep == 0 {
 		opts.Keep = DefaultKeep
 	}
@@ -109,6 +125,10 @@ func (o Options) openJetStream(ctx context.Context, machine ordering.Name, epoch
 		return nil, err
 	}
 	return log, nil
+}
+
+func (o Options) foundJetStream(ctx context.Context, machine ordering.Name, epoch ordering.Epoch, first ordering.Seq) (ordering.Founding, error) {
+	return jetstream.Found(ctx, o.Conn, jetstream.Config{Ref: jetstream.Ref{Machine: machine, Epoch: epoch}, FirstSeq: first})
 }
 
 func (n *Node) open(ctx context.Context) (err error) {

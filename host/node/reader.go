@@ -26,6 +26,14 @@ func (r *reader) end() {
 	}
 }
 
+// batches is what the reader brings; nothing ever, where there is none.
+func (r *reader) batches() <-chan readBatch {
+	if r == nil {
+		return nil
+	}
+	return r.entries
+}
+
 type readBatch struct {
 	entries []*host.Parsed
 	err     error
@@ -88,6 +96,5 @@ func (r *Replica) read() {
 
 // final reports whether reading again cannot help.
 func final(err error) bool {
-	var broken *ordering.BreakError
-	return errors.As(err, &broken) || errors.Is(err, ordering.ErrTruncated) || errors.Is(err, ordering.ErrNotFound) || errors.Is(err, ordering.ErrClosed)
+	return breaks(err) || errors.Is(err, ordering.ErrTruncated) || errors.Is(err, ordering.ErrClosed)
 }

@@ -89,7 +89,7 @@ func (r *Replica) askCheckpoint() {
 	r.done.Add(1)
 	go func() {
 		defer r.done.Done()
-		if _, err := r.log.Append(r.ctx, c.Sign(string(r.name), key)); err != nil {
+		if _, err := r.log.get().Append(r.ctx, c.Sign(string(r.name), key)); err != nil {
 			r.logger.Debug("ask for a checkpoint", "err", err)
 		}
 	}()

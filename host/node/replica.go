@@ -31,7 +31,7 @@ type Replica struct {
 	logger *slog.Logger
 	meter  *metrics.Machine
 
-	log     ordering.Log
+	log     currentLog
 	subs    []*nats.Subscription
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -50,6 +50,8 @@ type Replica struct {
 	recent  recent
 	answers answers
 	events  events
+	stands  chan standMessage // from other replicas
+	saving  sync.Mutex        // a checkpoint is being written
 
 	// Owned by the loop.
 	machine  *host.Machine
@@ -70,6 +72,15 @@ type Replica struct {
 	partial  bool    // a transfer began and has not ended well: the memory is no state
 
 	published time.Time // when status was stored
+
+	// Of epochs, see break.go.
+	promise   promise
+	promised  atomic.Pointer[promise] // the same, for others to read, once the journal has halted
+	halted    time.Time               // when the replica stopped in its epoch; zero if it has not
+	entered   time.Time               // when it entered its epoch
+	told      time.Time               // when it last told where it stands
+	hindrance string                  // why there is no next epoch yet
+	pruned    ordering.Epoch          // logs of epochs before this one are deleted
 }
 
 // Bounds of a replica's queues.
@@ -93,7 +104,7 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 		meter:   n.opts.Metrics.Machine(string(name)),
 		records: make(chan audit.Record, recordQueue), saves: make(chan saveJob, saveQueue),
 		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)), queries: make(chan query, queryQueue),
-		room:   make(chan struct{}, 1),
+		room: make(chan struct{}, 1), stands: make(chan standMessage, standQueue),
 		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
 		ticker: newTicker(),
 	}
@@ -120,36 +131,14 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 	return r, nil
 }
 
-// openLog opens the machine's log. It waits for one that has no leader, as after
-// a crash of most of the cluster, but not for one that does not exist.
-func (r *Replica) openLog(ctx context.Context) error {
-	for {
-		log, err := r.node.opts.OpenLog(ctx, r.name, 1)
-		if err == nil {
-			r.log = log
-			return r.resume()
-		}
-		var broken *ordering.BreakError
-		if errors.Is(err, ordering.ErrNotFound) || errors.As(err, &broken) {
-			return err
-		}
-		r.logger.Info("open log; trying again", "err", err)
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(readPause):
-		}
-	}
-}
-
 // resume makes the log prove that it goes on from what the journal has.
-func (r *Replica) resume() error {
+func (r *Replica) resume(log ordering.Log) error {
 	last, err := r.journal.Read(r.journal.Last().Seq, 1, 0)
 	if errors.Is(err, journal.ErrNotHere) {
 		return nil // nothing was read yet, or a state was transferred and nothing read since
 	}
 	if err == nil {
-		r.log.Resume(last[0])
+		log.Resume(last[0])
 	}
 	return err
 }
@@ -172,9 +161,7 @@ func (r *Replica) close() error {
 	r.done.Wait()
 	r.releaseSaves()
 	r.machine.Close()
-	if r.log != nil {
-		errs = append(errs, r.log.Close())
-	}
+	r.log.set(nil)
 	if r.journal != nil {
 		errs = append(errs, r.journal.Close())
 	}
@@ -195,6 +182,7 @@ func (r *Replica) publishStatus() {
 		Machine: string(r.name), Replica: r.id, Key: r.key.Public().(ed25519.PublicKey),
 		Epoch: at.Epoch, Seq: at.Seq, Chain: at.Chain, Deployed: deployed, Module: module,
 		Members: r.machine.Members(), Phase: r.phase, Stored: append([]host.Stored(nil), r.stored...),
+		Log: r.promise.Epoch, Broken: r.promise.Reason,
 	})
 }
 
@@ -220,19 +208,23 @@ func (r *Replica) run() {
 }
 
 func (r *Replica) loop() error {
-	if err := r.position(); err != nil {
-		return err
-	}
+	err := r.begin()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	defer r.ticker.alarm.Stop()
 	for {
+		if breaks(err) {
+			err = r.halt(0, err.Error())
+		}
+		if err != nil {
+			return err
+		}
+		r.publishStatus()
 		r.wind()
-		entries := r.reader.entries
+		entries := r.reader.batches()
 		if r.repairAt != (audit.Position{}) {
 			entries = nil // stands still until it can be compared
 		}
-		var err error
 		select {
 		case <-r.ctx.Done():
 			return nil
@@ -244,6 +236,8 @@ func (r *Replica) loop() error {
 			r.keep(s)
 		case ask := <-r.asks:
 			ask(r)
+		case m := <-r.stands:
+			err = r.hearStand(m)
 		case <-r.ticker.alarm.C:
 			r.tick()
 		case q := <-r.queryTurn(entries):
@@ -251,22 +245,40 @@ func (r *Replica) loop() error {
 		case now := <-tick.C:
 			r.resave()
 			r.recent.expire(now)
+			r.tellStand(now)
+			err = r.renew()
 		}
 		if err == nil {
 			err = r.mend()
 		}
-		if err != nil {
+	}
+}
+
+// begin follows the log, or waits for the next epoch where the replica had stopped.
+func (r *Replica) begin() error {
+	r.entered = time.Now()
+	if r.promise.stopped() {
+		return r.halt(r.promise.Next, r.promise.Reason)
+	}
+	for r.log.get() == (absent{}) && time.Since(r.entered) < r.node.opts.ConfirmBreak {
+		// It was not found, which servers that have just started may say too.
+		log, err := r.node.opts.OpenLog(r.ctx, r.name, r.promise.Epoch)
+		if err == nil {
+			r.log.set(log)
+			err = r.resume(log)
+		}
+		if err != nil && !errors.Is(err, ordering.ErrNotFound) || !r.sleep(tickEvery) {
 			return err
 		}
-		r.publishStatus()
 	}
+	return r.position()
 }
 
 // position finds where to read on: after the machine's last entry, if the log
 // still has what follows, or after a state that others give.
 func (r *Replica) position() error {
 	for {
-		state, err := r.log.State(r.ctx)
+		state, err := r.log.get().State(r.ctx)
 		if err == nil && (r.partial || state.First > max(r.machine.Seq(), r.journal.Last().Seq)+1) {
 			err = r.transferLatest()
 		}
@@ -279,8 +291,7 @@ func (r *Replica) position() error {
 		if r.ctx.Err() != nil {
 			return r.ctx.Err()
 		}
-		var broken *ordering.BreakError
-		if errors.As(err, &broken) || errors.Is(err, ordering.ErrNotFound) {
+		if breaks(err) {
 			return err
 		}
 		r.logger.Warn("find position in the log; trying again", "err", err)
@@ -368,7 +379,7 @@ func (r *Replica) setPhase(p host.Phase) {
 // takeRole makes the phase follow the membership, unless the replica is found
 // to differ from the majority.
 func (r *Replica) takeRole() {
-	if r.phase == host.PhaseDiverged || r.phase == host.PhaseRepairing {
+	if r.phase == host.PhaseDiverged || r.phase == host.PhaseRepairing || r.phase == host.PhaseBroken {
 		return
 	}
 	if _, voter := r.machine.Members().Voter(r.id); voter {
@@ -406,4 +417,6 @@ func (r *Replica) Do(ctx context.Context, f func(*host.Machine)) error {
 }
 
 // LogState tells the bounds of the machine's log.
-func (r *Replica) LogState(ctx context.Context) (ordering.State, error) { return r.log.State(ctx) }
+func (r *Replica) LogState(ctx context.Context) (ordering.State, error) {
+	return r.log.get().State(ctx)
+}

@@ -10,6 +10,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/epochs"
 	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/snapshot"
@@ -30,6 +31,8 @@ func (r *Replica) subscribe() error {
 	}
 	err := errors.Join(
 		add(conn.Subscribe(host.AuditSubject(machine), func(m *nats.Msg) { r.receiveRecord(m.Data) })),
+		add(conn.Subscribe(epochs.StandSubject(machine), r.receiveStand)),
+		add(conn.Subscribe(epochs.EntrySubject(machine, r.id), r.serveEntries)),
 		add(conn.Subscribe(host.InfoSubject(machine), func(m *nats.Msg) { r.answerInfo(m) })),
 		add(conn.Subscribe(protocol.QuerySubject(machine), func(m *nats.Msg) { r.receiveQuestion(m, false) })),
 		add(conn.Subscribe(protocol.QuerySubjectOf(machine, r.id), func(m *nats.Msg) { r.receiveQuestion(m, true) })),

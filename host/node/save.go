@@ -11,6 +11,14 @@ import (
 // save writes a checkpoint and drops the ones that are too many.
 func (r *Replica) save(job saveJob) error {
 	defer job.checkpoint.Memory.Release()
+	// A checkpoint is not ahead of the journal: what is behind it can be proved then.
+	for seq := job.record.Seq; r.journal.Durable().Seq < seq; {
+		if r.journal.Last().Seq < seq || !r.sleep(time.Millisecond) {
+			return errors.Join(errors.New("its entries were given up"), r.ctx.Err())
+		}
+	}
+	r.saving.Lock()
+	defer r.saving.Unlock()
 	err := r.node.store.Save(r.ctx, job.checkpoint)
 	r.leaveRotten(err)
 	if err != nil {

@@ -94,7 +94,7 @@ func (r *Replica) tick() {
 		defer r.done.Done()
 		ctx, cancel := context.WithTimeout(r.ctx, maxTickPause)
 		defer cancel()
-		if _, err := r.log.Append(ctx, host.Tick{At: due}.Encode()); err != nil && r.ctx.Err() == nil {
+		if _, err := r.log.get().Append(ctx, host.Tick{At: due}.Encode()); err != nil && r.ctx.Err() == nil {
 			r.logger.Debug("append tick", "err", err)
 		}
 	}()

@@ -12,7 +12,7 @@ import (
 
 // Expire drops a machine's checkpoints but the newest keep of them and those that
 // are held, and the parts that none of those has.
-func (s *Store) Expire(machine string, keep int) (err error) {
+func (s *Store) Expire(machine string, keep int) error {
 	s.changing.RLock()
 	defer s.changing.RUnlock()
 	s.holds.expiring.Lock()
@@ -32,9 +32,39 @@ func (s *Store) Expire(machine string, keep int) (err error) {
 	if len(old) == 0 {
 		return nil
 	}
+	// Not synced: what a crash brings back is dropped the next time.
+	return s.remove(machine, old, kept, pebble.NoSync)
+}
+
+// Discard drops, durably, a machine's checkpoints that are not to be kept, held or not, as those of
+// a log whose tail was given up.
+func (s *Store) Discard(machine string, keep func(snapshot.Manifest) bool) error {
+	s.changing.RLock()
+	defer s.changing.RUnlock()
+	s.holds.expiring.Lock()
+	defer s.holds.expiring.Unlock()
+	list, err := s.List(machine)
+	if err != nil {
+		return err
+	}
+	var gone, kept []snapshot.Manifest
+	for _, man := range list {
+		if keep(man) {
+			kept = append(kept, man)
+		} else {
+			gone = append(gone, man)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return s.remove(machine, gone, kept, pebble.Sync)
+}
+
+func (s *Store) remove(machine string, gone, kept []snapshot.Manifest, sync *pebble.WriteOptions) (err error) {
 	batch := s.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	for _, man := range old {
+	for _, man := range gone {
 		if err := batch.Delete(manifestKey(machine, man.Epoch, man.Seq), nil); err != nil {
 			return fmt.Errorf("expire checkpoint: %w", err)
 		}
@@ -47,8 +77,7 @@ func (s *Store) Expire(machine string, keep int) (err error) {
 			return fmt.Errorf("expire checkpoint at seq %d: %w", man.Seq, err)
 		}
 	}
-	// Not synced: what a crash brings back is dropped the next time.
-	return batch.Commit(pebble.NoSync)
+	return batch.Commit(sync)
 }
 
 type expirer struct {

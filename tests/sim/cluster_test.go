@@ -37,11 +37,14 @@ type cluster struct {
 	rng    *rand.Rand // of the test's own goroutine
 	nats   *server.Server
 	conn   *nats.Conn
-	log    *memlog.Server
+	log    *memlog.Server // of the first epoch
 	engine *engine.Engine
 	nodes  []*simNode
 	states *statesChecker
 	output *outputsChecker
+
+	mu   sync.Mutex
+	logs map[ordering.Epoch]*memlog.Server // of later ones
 }
 
 type simNode struct {
@@ -62,7 +65,8 @@ func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
 	t.Cleanup(s.Shutdown)
 	c := &cluster{
 		t: t, rng: rand.New(rand.NewPCG(seed, 5)), nats: s, engine: e,
-		log: memlog.New(memlog.Config{Seed: seed, Faults: memlog.Faults{Delay: time.Millisecond}}),
+		log:  memlog.New(memlog.Config{Seed: seed, Faults: memlog.Faults{Delay: time.Millisecond}}),
+		logs: make(map[ordering.Epoch]*memlog.Server),
 	}
 	c.conn = c.connect()
 	c.states, c.output = newStatesChecker(c.conn, t), newOutputsChecker(c.conn, t)
@@ -104,15 +108,22 @@ func (c *cluster) open(i int) error {
 	opened, err := node.Open(c.t.Context(), node.Options{
 		Name: n.name, Dir: n.dir, Conn: n.conn, Engine: c.engine,
 		OpenLog: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch) (ordering.Log, error) {
-			if epoch != 1 {
+			s := c.logOf(epoch, 0)
+			if s == nil {
 				return nil, ordering.ErrNotFound
 			}
-			log := c.log.Open()
-			for seq, lie := range n.lies {
-				log.Rewrite(seq, lie)
+			log := s.Open()
+			if epoch == 1 {
+				for seq, lie := range n.lies {
+					log.Rewrite(seq, lie)
+				}
 			}
 			return log, nil
 		},
+		Found: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch, first ordering.Seq) (ordering.Founding, error) {
+			return c.logOf(epoch, first).Found(), nil
+		},
+		Prune:  func(context.Context, ordering.Name, ordering.Epoch) error { return nil },
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err == nil {
@@ -151,12 +162,42 @@ func (l *asyncLog) Close() error {
 	return err
 }
 
+func (c *cluster) openLog(epoch ordering.Epoch) (client.Log, error) {
+	s := c.logOf(epoch, 0)
+	if s == nil {
+		return nil, ordering.ErrNotFound
+	}
+	return &asyncLog{Log: s.Open()}, nil
+}
+
+// logOf is the log of an epoch. One that is not there is made if it is to begin somewhere.
+func (c *cluster) logOf(epoch ordering.Epoch, first ordering.Seq) *memlog.Server {
+	if epoch == 1 {
+		return c.log
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.logs[epoch] == nil && first > 0 {
+		c.logs[epoch] = memlog.New(memlog.Config{Epoch: epoch, First: first, Faults: memlog.Faults{Delay: time.Millisecond}, Founding: true})
+	}
+	return c.logs[epoch]
+}
+
+// newest is the log of the newest epoch.
+func (c *cluster) newest() *memlog.Server {
+	for epoch := ordering.Epoch(1); ; epoch++ {
+		if c.logOf(epoch+1, 0) == nil {
+			return c.logOf(epoch, 0)
+		}
+	}
+}
+
 // client opens a session that finds whatever the log loses by asking again.
 func (c *cluster) client() *client.Client {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	cl, err := client.Connect(ctx, client.Options{Machine: machine, Conn: c.conn, Log: &asyncLog{Log: c.log.Open()}, Retry: 100 * time.Millisecond})
+	cl, err := client.Connect(ctx, client.Options{Machine: machine, Conn: c.conn, OpenLog: c.openLog, Retry: 100 * time.Millisecond})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -184,7 +225,7 @@ func (c *cluster) deploy(mode audit.Mode) {
 // last is the newest position of the log.
 func (c *cluster) last() ordering.Seq {
 	c.t.Helper()
-	log := c.log.Open()
+	log := c.newest().Open()
 	defer func() { _ = log.Close() }()
 	state, err := log.State(c.t.Context())
 	if err != nil {

@@ -19,6 +19,7 @@ var pure = map[string]map[string]string{
 	"audit/canonical": nil,
 	"snapshot":        nil,
 	"host":            nil,
+	"host/epochs":     nil,
 	"host/protocol":   nil,
 }
 

@@ -1,0 +1,70 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"lockstep/host"
+	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
+)
+
+// A machine's log may break; its replicas then go on in a log of the next epoch. A client whose
+// inputs stay unanswered asks in which one they are.
+
+// epochOf is the epoch that most of those who answered read, so that one liar cannot send the client
+// astray.
+func epochOf(infos []host.Info) ordering.Epoch {
+	if len(infos) == 0 {
+		return 1
+	}
+	epochs := make([]ordering.Epoch, 0, len(infos))
+	for i := range infos {
+		epochs = append(epochs, max(infos[i].Log, 1))
+	}
+	slices.Sort(epochs)
+	return epochs[(len(epochs)-1)/2]
+}
+
+// turnTo sends to the log of an epoch from now on.
+func (c *Client) turnTo(epoch ordering.Epoch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.log != nil && epoch <= c.epoch || c.closed {
+		return nil
+	}
+	log, err := c.opts.openLog(c.conn, jetstream.Ref{Machine: ordering.Name(c.opts.Machine), Epoch: epoch})
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	if old := c.log; old != nil {
+		// What it still waits for is told with mu held.
+		go func() { _ = old.Close() }()
+	}
+	c.log, c.epoch = log, epoch
+	return nil
+}
+
+// appender is the log that the client sends to.
+func (c *Client) appender() Log {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log
+}
+
+// findEpoch asks in which epoch the replicas are, and sends there what is unanswered.
+func (c *Client) findEpoch() {
+	ctx, cancel := context.WithTimeout(c.run, c.opts.Retry)
+	defer cancel()
+	infos, err := c.Infos(ctx)
+	if err == nil {
+		err = c.turnTo(epochOf(infos))
+	}
+	if err != nil {
+		c.opts.Logger.Debug("ask for the epoch", "err", err)
+	}
+	c.mu.Lock()
+	c.finding = false
+	c.mu.Unlock()
+}

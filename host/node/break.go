@@ -1,0 +1,189 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/host/epochs"
+	"lockstep/ordering"
+)
+
+// A replica whose log breaks stops voting in that epoch for good, says so, signed, and asks the
+// others to stop too: from what they state follows where the next epoch starts (renew.go). Each
+// replica tells the others once in a while where it stands, so that two that were told different
+// things notice.
+
+const (
+	standEvery = time.Second
+	// minEpoch is how long a replica stays in an epoch, whatever others ask.
+	minEpoch   = 3 * time.Second
+	standQueue = 64
+)
+
+// standMessage is a StandAsk from the wire.
+type standMessage struct {
+	ask   epochs.StandAsk
+	reply string
+}
+
+// halt stops voting in the replica's epoch, durably, and in all epochs below next.
+func (r *Replica) halt(next ordering.Epoch, reason string) error {
+	next = max(next, r.promise.Epoch+1, r.promise.Next)
+	if len(reason) > audit.MaxReason {
+		reason = reason[:audit.MaxReason]
+	}
+	r.outbox.shut()
+	r.reader.end()
+	r.reader = nil
+	if r.promise.Next != next {
+		if err := r.savePromise(promise{Epoch: r.promise.Epoch, Next: next, Reason: reason}); err != nil {
+			return err
+		}
+	}
+	last := r.journal.Halt()
+	p := r.promise
+	r.promised.Store(&p)
+	if r.halted.IsZero() {
+		r.halted = time.Now()
+		r.logger.Error("log is broken: this replica votes no more in its epoch", "epoch", uint64(r.promise.Epoch), "last", last.String(), "reason", reason)
+		r.emit(Event{Kind: EventBroken, Epoch: r.promise.Epoch, Seq: last.Seq, Err: fmt.Errorf("%s", reason)})
+	}
+	r.repairAt = audit.Position{}
+	r.setPhase(host.PhaseBroken)
+	return nil
+}
+
+// stand is what this replica states. ok is false while its journal has lost what it once had.
+func (r *Replica) stand(points []ordering.Seq) (s audit.Stand, ok bool) {
+	if _, fenced := r.journal.Fence(); fenced {
+		return s, false
+	}
+	s = audit.Stand{Machine: string(r.name), Replica: r.id, Last: r.journal.Durable(), Floor: r.journal.Base()}
+	if p := r.promised.Load(); p.stopped() {
+		s.Next, s.Reason = p.Next, p.Reason
+	}
+	for _, seq := range points[:min(len(points), audit.MaxPoints)] {
+		if seq <= s.Floor.Seq || seq >= s.Last.Seq {
+			continue
+		}
+		if p, err := r.journal.At(seq); err == nil {
+			s.Points = append(s.Points, p)
+		}
+	}
+	s.Sign(r.key)
+	return s, true
+}
+
+// tellStand says where this replica stands, once in a while.
+func (r *Replica) tellStand(now time.Time) {
+	if _, voter := r.machine.Members().Voter(r.id); !voter || now.Sub(r.told) < standEvery {
+		return
+	}
+	r.told = now
+	if s, ok := r.stand(nil); ok {
+		r.publish(epochs.StandSubject(string(r.name)), epochs.StandAskFormat.Encode(epochs.StandAsk{By: s}))
+	}
+}
+
+// receiveStand queues what another says. What comes faster than it is looked at is dropped: it
+// comes again.
+func (r *Replica) receiveStand(m *nats.Msg) {
+	var ask epochs.StandAsk
+	if epochs.StandAskFormat.Decode(m.Data, &ask) != nil || ask.By.Replica == r.id || ask.By.Machine != string(r.name) || len(ask.Points) > audit.MaxPoints {
+		return
+	}
+	p := r.promised.Load()
+	if m.Reply != "" && (ask.By.Next == 0 || p.stopped() && ask.By.Next <= p.Next) {
+		// Nothing changes by it, and the loop may be waiting for the answers of others.
+		if s, ok := r.stand(ask.Points); ok {
+			_ = m.Respond(audit.StandFormat.Encode(s)) // whoever misses it asks again
+		}
+		m.Reply = ""
+	}
+	select {
+	case r.stands <- standMessage{ask, m.Reply}:
+	default:
+	}
+}
+
+// hearStand takes what another voter says of itself.
+func (r *Replica) hearStand(m standMessage) error {
+	by := &m.ask.By
+	key, voter := r.machine.Members().Voter(by.Replica)
+	if !voter || by.Verify(key) != nil {
+		return nil
+	}
+	if reason, next := r.concerns(by); next > 0 {
+		if err := r.halt(next, reason); err != nil {
+			return err
+		}
+	}
+	if m.reply == "" {
+		return nil
+	}
+	if s, ok := r.stand(m.ask.Points); ok {
+		r.publish(m.reply, audit.StandFormat.Encode(s))
+	}
+	return nil
+}
+
+// concerns tells why what another states makes this replica stop, and for which epoch, if it does.
+func (r *Replica) concerns(by *audit.Stand) (reason string, next ordering.Epoch) {
+	epoch := r.promise.Epoch
+	switch {
+	case by.Next > max(epoch, r.promise.Next) && by.Next <= epoch+maxAhead && (r.promise.stopped() || time.Since(r.entered) > minEpoch):
+		return fmt.Sprintf("replica %s stopped: %s", by.Replica, by.Reason), by.Next
+	case by.Last.Epoch > epoch && by.Last.Epoch <= epoch+maxAhead && !r.promise.stopped():
+		return fmt.Sprintf("replica %s is in epoch %d", by.Replica, by.Last.Epoch), by.Last.Epoch
+	case r.promise.stopped() || by.Last.Epoch != epoch || by.Last.Seq == 0:
+		return "", 0
+	}
+	if at, err := r.journal.At(by.Last.Seq); err == nil && at != by.Last {
+		return fmt.Sprintf("replica %s was given another log: it has %v, this one %v", by.Replica, by.Last, at), epoch + 1
+	}
+	return "", 0
+}
+
+// maxAhead bounds how far in the future epochs are believed to be.
+const maxAhead = 1 << 20
+
+// standPatience is how long statements are gathered.
+const standPatience = 200 * time.Millisecond
+
+// askStands asks all replicas to state where they stand. The answers are not checked.
+func (r *Replica) askStands(ctx context.Context, points []ordering.Seq) ([]audit.Stand, error) {
+	own, ok := r.stand(points)
+	if !ok {
+		return nil, nil // nobody may be asked to stop by one that cannot tell
+	}
+	conn := r.node.opts.Conn
+	inbox := conn.NewRespInbox()
+	sub, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to statements: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
+	request := epochs.StandAskFormat.Encode(epochs.StandAsk{By: own, Points: points})
+	if err := conn.PublishRequest(epochs.StandSubject(string(r.name)), inbox, request); err != nil {
+		return nil, fmt.Errorf("ask for statements: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, standPatience)
+	defer cancel()
+	stands := []audit.Stand{own}
+	for len(stands) < r.machine.Members().Voters() {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			break
+		}
+		var s audit.Stand
+		if audit.StandFormat.Decode(m.Data, &s) == nil {
+			stands = append(stands, s)
+		}
+	}
+	return stands, r.ctx.Err()
+}

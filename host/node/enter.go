@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep/host"
+	"lockstep/host/epochs"
+	"lockstep/ordering"
+)
+
+// tryEnter enters the next epoch if its log is there and opens with a proof. A log that does not
+// is left behind: the replica then waits for the epoch after it.
+func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
+	next := r.promise.Next
+	log, err := r.node.opts.OpenLog(ctx, r.name, next)
+	if errors.Is(err, ordering.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open log of epoch %d: %w", next, err)
+	}
+	opening, seeds, err := readOpening(ctx, log, next)
+	switch {
+	case errors.Is(err, errNotOpened):
+		return false, log.Close()
+	case errors.Is(err, epochs.ErrNoOpening):
+		r.logger.Error("log of the next epoch proves nothing", "epoch", uint64(next), "err", err)
+		return false, errors.Join(log.Close(), r.halt(next+1, r.promise.Reason))
+	case err != nil:
+		return false, errors.Join(err, log.Close())
+	}
+	if opening != nil {
+		if err := r.believe(opening); err != nil {
+			r.logger.Error("log of the next epoch is not proved", "epoch", uint64(next), "err", err)
+			return false, errors.Join(log.Close(), r.halt(next+1, r.promise.Reason))
+		}
+		if err := r.settle(ctx, opening.Base, seeds); err != nil {
+			return false, errors.Join(fmt.Errorf("go back to %v: %w", opening.Base, err), log.Close())
+		}
+		// Whoever made the log may have stopped before it let clients in.
+		f, err := r.node.opts.Found(ctx, r.name, next, opening.Base.Seq+1)
+		if err == nil {
+			err = f.Open(ctx)
+		}
+		if err != nil {
+			return false, errors.Join(err, log.Close())
+		}
+	} else if err := r.startOver(ctx, log); err != nil {
+		return false, errors.Join(err, log.Close())
+	}
+	return true, r.enter(log, next)
+}
+
+// startOver gives up all that this replica has, where its journal overlaps with a log that does
+// not show any more whether it is on its way: others have a state.
+func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
+	state, err := log.State(ctx)
+	if err != nil || state.First > max(r.journal.Last().Seq, r.machine.Seq()) {
+		return err
+	}
+	nothing := func(ordering.Position) bool { return false }
+	if err := r.discard(nothing); err != nil {
+		return err
+	}
+	if err := r.resetTo(ordering.Position{}); err != nil {
+		return err
+	}
+	return r.stepBack()
+}
+
+// enter makes the replica be in an epoch.
+func (r *Replica) enter(log ordering.Log, epoch ordering.Epoch) error {
+	if err := r.savePromise(promise{Epoch: epoch, Next: epoch}); err != nil {
+		return &promiseError{errors.Join(err, log.Close())}
+	}
+	r.promised.Store(&promise{Epoch: epoch, Next: epoch})
+	r.log.set(log)
+	if err := r.resume(log); err != nil {
+		return &promiseError{err}
+	}
+	r.logger.Info("entered epoch", "epoch", uint64(epoch), "after", r.journal.Last().String())
+	r.halted, r.hindrance, r.entered = time.Time{}, "", time.Now()
+	// What was read in epochs before is not voted for any more.
+	r.quietTo = max(r.journal.Last().Seq, r.machine.Seq())
+	r.outbox.open(r.journal.Durable().Seq)
+	r.phase = host.PhaseStarting
+	r.emit(Event{Kind: EventEpoch, Epoch: epoch, Seq: r.journal.Last().Seq})
+	quiet := r.quietTo
+	err := r.position()
+	if r.machine.Epoch() < epoch {
+		r.quietTo = quiet // nobody has voted for what is in the log beyond
+	}
+	return err
+}
+
+// errNotOpened says that the log of an epoch does not have its opening yet.
+var errNotOpened = errors.New("epoch is not open yet")
+
+// readOpening reads a log up to its epoch's first entry, and returns what it proves and the entries of
+// epochs before. It returns no opening where that is behind a checkpoint already.
+func readOpening(ctx context.Context, log ordering.Log, epoch ordering.Epoch) (*epochs.Opening, []ordering.Entry, error) {
+	state, err := log.State(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var seeds []ordering.Entry
+	for next := state.First; next <= state.Last; {
+		entries, err := log.Read(ctx, next)
+		if errors.Is(err, ordering.ErrTruncated) {
+			return nil, nil, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range entries {
+			if e.Epoch < epoch {
+				seeds = append(seeds, e)
+				continue
+			}
+			var o epochs.Opening
+			switch err := epochs.OpeningFormat.Decode(e.Data, &o); {
+			case err != nil && len(seeds) == 0 && e.Seq == state.First && e.Seq > 1:
+				return nil, nil, nil // purged, or garbage, which a state of the majority tells
+			case err != nil:
+				return nil, nil, fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
+			case o.Epoch != epoch || o.Base.Seq+1 != e.Seq:
+				return nil, nil, fmt.Errorf("%w: it is of epoch %d after %v, and stands at %d/%d", epochs.ErrNoOpening, o.Epoch, o.Base, e.Epoch, e.Seq)
+			}
+			return &o, seeds, nil
+		}
+		next = entries[len(entries)-1].Seq + 1
+	}
+	return nil, nil, errNotOpened
+}
+
+// believe checks an opening before anything is given up for it. Where the machine has not come to
+// its base, the membership there may be another one: then the machine itself checks it there.
+func (r *Replica) believe(o *epochs.Opening) error {
+	err := o.Verify(r.machine.Members())
+	if err != nil && r.machine.Seq() < o.Base.Seq {
+		return nil
+	}
+	return err
+}

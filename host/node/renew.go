@@ -1,0 +1,212 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/host/epochs"
+	"lockstep/ordering"
+)
+
+const (
+	// standGrace is how long all voters are waited for, once a majority has stopped: with more
+	// statements fewer entries are given up that only some have read.
+	standGrace = time.Second
+	// renewTurn is between one replica's turn to make the next log and the next one's.
+	renewTurn = time.Second
+	// renewPatience bounds one step.
+	renewPatience = 15 * time.Second
+	// maxRounds bounds the questions for positions of one decision.
+	maxRounds = 64
+	// Bounds of what is put into a new log from the epochs before.
+	maxSeeds     = 2048
+	maxSeedBytes = 32 << 20
+)
+
+// renew drives a replica that stopped one step towards the next epoch: it enters it where its log is
+// there, and makes it where statements leave one position to go on from and this replica is there.
+func (r *Replica) renew() error {
+	if r.phase != host.PhaseBroken || r.machine.Members().Voters() == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, renewPatience)
+	defer cancel()
+	if err := r.catchEpoch(); err != nil {
+		return err
+	}
+	entered, err := r.tryEnter(ctx)
+	if err == nil && !entered {
+		if err = r.found(ctx); err == nil {
+			_, err = r.tryEnter(ctx)
+		}
+	}
+	var broken *promiseError
+	if err != nil && !errors.As(err, &broken) {
+		if r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+		r.hinder(err.Error())
+		return nil
+	}
+	return err
+}
+
+// promiseError is one after which the replica cannot know what it promised.
+type promiseError struct{ error }
+
+// catchEpoch raises the promise to the epoch that others are in.
+func (r *Replica) catchEpoch() error {
+	infos, err := r.infos()
+	if err != nil {
+		return err
+	}
+	next := r.promise.Next
+	for i := range infos {
+		in := &infos[i]
+		key, voter := r.machine.Members().Voter(in.Replica)
+		if voter && in.Verify(key) && in.Log > next && in.Log <= next+maxAhead {
+			next = in.Log
+		}
+	}
+	if next > r.promise.Next {
+		return r.halt(next, r.promise.Reason)
+	}
+	return nil
+}
+
+// found makes the log of the next epoch, if it is this replica's turn.
+func (r *Replica) found(ctx context.Context) error {
+	base, stands, err := r.decide(ctx)
+	if err != nil || stands == nil {
+		return err
+	}
+	opening := epochs.Opening{Machine: string(r.name), Epoch: r.promise.Next, Base: base, Stands: stands}
+	return r.seed(ctx, opening, r.lowest(stands))
+}
+
+// decide gathers statements until they decide. It returns none where that is another one's turn or
+// they do not.
+func (r *Replica) decide(ctx context.Context) (base ordering.Position, stands []audit.Stand, err error) {
+	panel := r.machine.Members()
+	var points []ordering.Seq
+	for range maxRounds {
+		all, err := r.askStands(ctx, points)
+		if err != nil {
+			return base, nil, err
+		}
+		stands = stands[:0]
+		for _, s := range all {
+			if s.Next > r.promise.Next && s.Next <= r.promise.Next+maxAhead {
+				if key, voter := panel.Voter(s.Replica); voter && s.Verify(key) == nil {
+					return base, nil, r.halt(s.Next, r.promise.Reason)
+				}
+			}
+			if s.Next == r.promise.Next {
+				stands = append(stands, s)
+			}
+		}
+		v := epochs.Decide(string(r.name), stands, panel, r.promise.Next)
+		switch {
+		case v.Missing > 0:
+			r.hinder(fmt.Sprintf("statements of %d more voters are needed", v.Missing))
+			return base, nil, nil
+		case len(v.Split) > 0:
+			r.hinder(fmt.Sprintf("more than one way on may have been accepted, %v: with statements of more voters, or by lockstep recover", v.Split))
+			return base, nil, nil
+		case v.Decided && r.turn(v.Base, stands):
+			return v.Base, stands, nil
+		case v.Decided:
+			return base, nil, nil
+		}
+		if len(points)+len(v.Ask) > audit.MaxPoints || contains(points, v.Ask) {
+			r.hinder(fmt.Sprintf("positions at %v cannot be compared", v.Ask))
+			return base, nil, nil
+		}
+		points = append(points, v.Ask...)
+		slices.Sort(points)
+	}
+	return base, nil, nil
+}
+
+func contains(points, asked []ordering.Seq) bool {
+	return slices.ContainsFunc(asked, func(s ordering.Seq) bool { return slices.Contains(points, s) })
+}
+
+// hinder says, once for each reason, why there is no next epoch yet.
+func (r *Replica) hinder(reason string) {
+	if r.hindrance == reason {
+		return
+	}
+	r.hindrance = reason
+	r.logger.Warn("no next epoch yet", "epoch", uint64(r.promise.Next), "reason", reason)
+	r.emit(Event{Kind: EventHindered, Epoch: r.promise.Next, Err: errors.New(reason)})
+}
+
+// turn tells whether it is for this replica to make the next log: it has to be at its base, all voters
+// have spoken or had time to, and those before it in the order of names had theirs.
+func (r *Replica) turn(base ordering.Position, stands []audit.Stand) bool {
+	wait := time.Duration(0)
+	if len(stands) < r.machine.Members().Voters() {
+		wait = standGrace
+	}
+	there := false
+	for _, s := range stands {
+		if s.Last == base && s.Replica < r.id {
+			wait += renewTurn
+		}
+		there = there || s.Last == base && s.Replica == r.id
+	}
+	return there && time.Since(r.halted) >= wait
+}
+
+// lowest is the seq of the first entry that one of those that stated something lacks.
+func (r *Replica) lowest(stands []audit.Stand) ordering.Seq {
+	low := stands[0].Last.Seq
+	for _, s := range stands {
+		low = min(low, s.Last.Seq)
+	}
+	return low + 1
+}
+
+// seed makes the log with the entries from a seq on up to the opening's base, as far as that is
+// not too much, and the opening after them.
+func (r *Replica) seed(ctx context.Context, o epochs.Opening, from ordering.Seq) error {
+	last := o.Base.Seq
+	from = max(from, r.journal.First())
+	if last >= maxSeeds {
+		from = max(from, last-maxSeeds+1)
+	}
+	f, err := r.node.opts.Found(ctx, r.name, o.Epoch, min(from, last+1))
+	if err != nil {
+		return err
+	}
+	state, err := f.State(ctx)
+	if err != nil {
+		return err
+	}
+	r.logger.Info("making the log of the next epoch", "epoch", uint64(o.Epoch), "after", o.Base.String(), "entries", uint64(last+1-min(state.First, last+1)))
+	for seq := max(state.Last+1, state.First); seq <= last; seq++ {
+		e, err := r.journal.Read(seq, 1, 0)
+		if err != nil {
+			return err
+		}
+		if err := f.Seed(ctx, e[0]); err != nil {
+			return ignoreTaken(err)
+		}
+	}
+	err = f.Seed(ctx, ordering.Entry{Epoch: o.Epoch, Seq: last + 1, Data: epochs.OpeningFormat.Encode(o)})
+	return ignoreTaken(err)
+}
+
+// ignoreTaken leaves it to what another put there.
+func ignoreTaken(err error) error {
+	if errors.Is(err, ordering.ErrTaken) {
+		return nil
+	}
+	return err
+}
