@@ -331,6 +331,12 @@ func (c *Cluster) ask(t testing.TB, i int, command string) string {
 	return strings.TrimSpace(line)
 }
 
+// Dir is where node i keeps all that it has: its server's files in log, its own in node.
+func (c *Cluster) Dir(i int) string { return c.nodes[i].spec.Dir }
+
+// Await waits until node i, which was relaunched, is ready.
+func (c *Cluster) Await(t testing.TB, i int) { t.Helper(); c.await(t, i) }
+
 // Len is the number of nodes, whether or not they run.
 func (c *Cluster) Len() int { return len(c.nodes) }
 
