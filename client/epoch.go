@@ -55,7 +55,7 @@ func (c *Client) appender() Log {
 
 // findEpoch asks in which epoch the replicas are, and sends there what is unanswered.
 func (c *Client) findEpoch() {
-	ctx, cancel := context.WithTimeout(c.run, c.opts.Retry)
+	ctx, cancel := context.WithTimeout(c.run, max(c.opts.Retry, DefaultRetry)) // replicas' answers take a while to gather
 	defer cancel()
 	infos, err := c.Infos(ctx)
 	if err == nil {
