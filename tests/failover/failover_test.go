@@ -88,7 +88,26 @@ type load struct {
 	fresh    chan struct{} // an answer came
 }
 
-func startLoad(t *testing.T, cl *client.Client) *load {
+// counts are the additions that each caller was answered.
+type counts [callers]int64
+
+// check wants each counter to be what was added to it, and all replicas to have read the same log and to be in the same
+// state: nothing that was answered is lost, and nothing was done twice.
+func (n *counts) check(t *testing.T, cl *client.Client) {
+	t.Helper()
+	for i, want := range n {
+		out, err := cl.Call(within(t, patience), kv.Add(fmt.Sprint("n", i), 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := kv.DecodeNumber(out.Bytes); err != nil || got != want {
+			t.Errorf("n%d is %d, %v, after %d additions", i, got, err, want)
+		}
+	}
+	nodeproc.OneState(t, cl, 3)
+}
+
+func startLoad(t *testing.T, cl *client.Client, n *counts) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{stop: stop, fresh: make(chan struct{}, 1)}
@@ -105,6 +124,7 @@ func startLoad(t *testing.T, cl *client.Client) *load {
 					t.Errorf("call failed: %v", err)
 					return
 				}
+				n[i]++
 				l.mu.Lock()
 				l.answered = append(l.answered, time.Now())
 				l.mu.Unlock()
@@ -192,7 +212,8 @@ func report(t *testing.T, what string, gaps []time.Duration, best time.Duration)
 func TestLeaderKilled(t *testing.T) {
 	c := start(t)
 	cl := connect(t, c, c.URLs()...)
-	l := startLoad(t, cl)
+	var n counts
+	l := startLoad(t, cl, &n)
 	var gaps []time.Duration
 	for range *kills {
 		l.gap(t, time.Now())
@@ -203,17 +224,21 @@ func TestLeaderKilled(t *testing.T) {
 		c.Start(t, i)
 		awaitVoting(t, cl)
 	}
+	l.stop()
+	l.done.Wait()
 	report(t, "leader of the log", gaps, bestLeader)
+	n.check(t, cl)
 }
 
 // With another node killed, nobody waits for it. The client is connected to one that stays.
 func TestFollowerKilled(t *testing.T) {
 	c := start(t)
 	var gaps []time.Duration
+	var n counts
 	for k := range *kills {
 		i := leader(t, c)
 		cl := connect(t, c, c.URL(i))
-		l := startLoad(t, cl)
+		l := startLoad(t, cl, &n)
 		l.gap(t, time.Now())
 		follower := (i + 1 + k%2) % 3
 		began := time.Now()
@@ -225,4 +250,5 @@ func TestFollowerKilled(t *testing.T) {
 		awaitVoting(t, cl)
 	}
 	report(t, "a follower", gaps, bestFollower)
+	n.check(t, connect(t, c, c.URLs()...))
 }

@@ -241,33 +241,6 @@ func wantMembers(t *testing.T, m *membership.Cluster, voters, copies int, not ..
 	}
 }
 
-// wantOneState orders a checkpoint and wants these nodes to have stored the same state there, after the same log.
-func wantOneState(t *testing.T, m *membership.Cluster, n int) {
-	t.Helper()
-	out, err := m.Client.Checkpoint(within(t, patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	states := make(map[host.Stored]int)
-	await(t, "the checkpoint on all disks", func() bool {
-		clear(states)
-		infos, err := m.Client.Infos(within(t, patience))
-		stored := 0
-		for _, in := range infos {
-			for _, s := range in.Stored {
-				if s.Seq == out.Seq {
-					states[s]++
-					stored++
-				}
-			}
-		}
-		return err == nil && stored == n
-	})
-	if len(states) != 1 {
-		t.Errorf("replicas stored different states at seq %d: %v", out.Seq, states)
-	}
-}
-
 // 1 → 3 → 5 → 3 voters under load, in processes, without a failed call; the log's copies follow.
 func TestGrowAndShrink(t *testing.T) {
 	t.Parallel()
@@ -308,7 +281,7 @@ func TestGrowAndShrink(t *testing.T) {
 	l.await(t, 100)
 	l.check(t)
 	wantMembers(t, m, 3, 3, 0, 2)
-	wantOneState(t, m, 3)
+	nodeproc.OneState(t, m.Client, 3)
 }
 
 // A node that is lost for ever is replaced under load. What it was is forgotten: two more faults of a kind
@@ -354,7 +327,7 @@ func TestReplace(t *testing.T) {
 	}
 	l.await(t, 100)
 	l.check(t)
-	wantOneState(t, m, 3)
+	nodeproc.OneState(t, m.Client, 3)
 }
 
 func awaitVoting(t *testing.T, m *membership.Cluster, n int) {

@@ -53,7 +53,7 @@ type nodeProcess struct {
 }
 
 // readyWithin bounds the start of a process; one start in six loses the first election.
-const readyWithin = 60 * time.Second
+const readyWithin = 2 * time.Minute
 
 // Start starts the nodes that found a cluster, and waits until they are ready. They end with the test.
 func Start(t testing.TB, o Options) *Cluster {
