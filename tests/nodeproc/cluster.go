@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,26 +117,6 @@ func (c *Cluster) describe(t testing.TB, peers int, dir string) {
 			other.out[i].Set(n.spec.Listen, false)
 		}
 	}
-}
-
-// freePorts finds ports that nobody listens at, below those that the system gives to connections that go out: one
-// of these could take a port before its server does, or while that is down.
-func freePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range 1000 {
-		if len(ports) == n {
-			return ports
-		}
-		port := 10_000 + rand.IntN(20_000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, port)
-	}
-	t.Fatal("no ports are free")
-	return nil
 }
 
 // Add starts one more node, which joins the servers' cluster and hosts the machines, and returns its number. With the
