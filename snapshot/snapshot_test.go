@@ -278,6 +278,12 @@ func FuzzManifest(f *testing.F) {
 // them anew.
 func TestVectors(t *testing.T) {
 	var b strings.Builder
+	page := make([]byte, snapshot.PageSize)
+	fmt.Fprintf(&b, "# The digests of a page of zeros, and of one in which byte i is i mod 251.\nzeros %s\n", snapshot.PageDigest(page).Hex())
+	for i := range page {
+		page[i] = byte(i % 251)
+	}
+	fmt.Fprintf(&b, "bytes %s\n", snapshot.PageDigest(page).Hex())
 	fmt.Fprintf(&b, "# Memories of n pages, in which byte 0 of page i is i mod 251 and all else is zero, and the digest of their tree's root node.\n")
 	for _, pages := range []int{0, 16, 32, 48, 1024, 1040, 32784} {
 		memory := make([]byte, pages*snapshot.PageSize)
