@@ -73,7 +73,7 @@ func statusCommand(r *remote) *cobra.Command {
 		Long: `Without a machine: every node that answers, and the machines that it hosts.
 With one: where each of its replicas stands. LAG is the number of entries of the log
 that the replica has not applied; ROOT is of its newest checkpoint, which all replicas
-that are at the same seq must have alike.`,
+that are at the same seq must have alike. A voter whose node does not answer is shown too.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := r.within(c)
@@ -161,6 +161,31 @@ func replicaRows(all []admin.Node) []replicaStatus {
 			rows = append(rows, replicaRow(n, &n.Machine[i]))
 		}
 	}
+	return append(rows, silentRows(all, rows)...)
+}
+
+// silent is the phase of a voter that did not answer.
+const silent = "no answer"
+
+// silentRows are the voters that nobody heard of, by the membership of the replica
+// that is furthest.
+func silentRows(all []admin.Node, heard []replicaStatus) []replicaStatus {
+	var members audit.Members
+	var furthest ordering.Seq
+	for _, n := range all {
+		for i := range n.Machine {
+			if in := &n.Machine[i].Info; in.Seq >= furthest {
+				furthest, members = in.Seq, in.Members
+			}
+		}
+	}
+	var rows []replicaStatus
+	for i := range members.List {
+		id := members.List[i].ID
+		if members.List[i].Voter && !slices.ContainsFunc(heard, func(r replicaStatus) bool { return r.Node == id }) {
+			rows = append(rows, replicaStatus{Node: id, Phase: silent, Voter: true})
+		}
+	}
 	return rows
 }
 
@@ -187,6 +212,10 @@ func writeReplicas(w io.Writer, rows []replicaStatus) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "NODE\tPHASE\tSEQ\tLAG\tCHAIN\tCHECKPOINT\tROOT\tMODULE\tENGINE\tTRACKER\tLOG")
 	for _, r := range rows {
+		if r.Phase == silent {
+			_, _ = fmt.Fprintf(t, "%s\t%s\n", r.Node, r.Phase)
+			continue
+		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.12s\t%d\t%.12s\t%.12s\t%s\t%s\t%d-%d, %s\n", r.Node, r.Phase, r.Seq, r.Lag, r.Chain, r.Stored, first(r.Root, "-"),
 			first(r.Module, "-"), r.Engine, first(r.Tracker, "-"), r.LogFirst, r.LogLast, bytesText(r.LogBytes))
 		if r.Problem != "" {

@@ -180,6 +180,9 @@ func (t *top) rows(machine ordering.Name, replicas []replicaStatus, now time.Tim
 	chains := make(map[uint64]string)
 	differ := make(map[uint64]bool)
 	for _, s := range replicas {
+		if s.Phase == silent {
+			continue
+		}
 		if have, ok := chains[s.Seq]; ok && have != s.Chain {
 			differ[s.Seq] = true
 		}
@@ -188,6 +191,11 @@ func (t *top) rows(machine ordering.Name, replicas []replicaStatus, now time.Tim
 	rows := make([]topRow, 0, len(replicas))
 	for _, s := range replicas {
 		row := topRow{Machine: machine, replicaStatus: s, Differs: differ[s.Seq]}
+		if s.Phase == silent {
+			row.Differs = false
+			rows = append(rows, row)
+			continue
+		}
 		key := topKey{machine, s.Node}
 		if seen, ok := t.last[key]; ok && s.Seq >= seen.seq {
 			row.PerSecond = float64(s.Seq-seen.seq) / now.Sub(seen.at).Seconds()
@@ -202,6 +210,10 @@ func writeTop(w io.Writer, rows []topRow) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "MACHINE\tNODE\tPHASE\tSEQ\tENTRIES/S\tLAG\tCHAIN\tCHECKPOINT\tMEMORY\tLOG\t")
 	for _, r := range rows {
+		if r.Phase == silent {
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.Machine, r.Node, r.Phase)
+			continue
+		}
 		chain := fmt.Sprintf("%.12s", r.Chain)
 		if r.Differs {
 			chain += " differs"
