@@ -39,7 +39,7 @@ type Recovery struct {
 const maxStands = 31
 
 // OpeningFormat is the encoding of an opening.
-const OpeningFormat canonical.Format = "LSE1"
+const OpeningFormat canonical.Format = "LSo1"
 
 // ErrNoOpening says that an entry of a later epoch does not prove that its epoch goes on from
 // where the machine is.

@@ -61,6 +61,6 @@ func Kept(e ordering.Entry) KeptEntry {
 
 // Formats of the asking for entries and its answer.
 const (
-	EntriesAskFormat canonical.Format = "LSe1"
+	EntriesAskFormat canonical.Format = "LSx1"
 	EntriesFormat    canonical.Format = "LSz1"
 )

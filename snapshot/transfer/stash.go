@@ -17,7 +17,7 @@ import (
 // try finds those that are not right or not there. So it is not synced, and
 // where it cannot be written it is left off.
 //
-//	"LSP1", then for each page: index (4 bytes), length (2 bytes), zstd frame
+//	"LSt1", then for each page: index (4 bytes), length (2 bytes), zstd frame
 type Stash struct {
 	file *os.File
 	w    *bufio.Writer
@@ -26,7 +26,7 @@ type Stash struct {
 }
 
 const (
-	stashMagic  = "LSP1"
+	stashMagic  = "LSt1"
 	stashRecord = 6       // bytes before the frame
 	maxFrame    = 5 << 10 // of a page
 	maxStash    = snapshot.MaxPages * (stashRecord + maxFrame)

@@ -72,7 +72,7 @@ func FuzzStash(f *testing.F) {
 	whole = append(whole, Pack(page)...)
 	f.Add(whole)
 	f.Add(whole[:len(whole)-1])
-	f.Add([]byte("LSP1\x00\x00\x00\x00\xff\xff"))
+	f.Add([]byte("LSt1\x00\x00\x00\x00\xff\xff"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), "stash")
