@@ -200,6 +200,6 @@ func (r *Replica) truncate(to ordering.Seq) {
 				r.logger.Warn("delete logs of epochs before", "err", err)
 			}
 		}
-		r.node.opts.OnEvent(Event{Kind: EventTruncated, Machine: r.name, Replica: r.id, Seq: to})
+		r.node.opts.OnEvent(Event{Kind: EventTruncated, Machine: r.name, Replica: r.id, Epoch: epoch, Seq: to})
 	}()
 }

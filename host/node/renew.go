@@ -116,7 +116,7 @@ func (r *Replica) decide(ctx context.Context) (base ordering.Position, stands []
 			r.hinder(fmt.Sprintf("statements of %d more voters are needed", v.Missing))
 			return base, nil, nil
 		case len(v.Split) > 0:
-			r.hinder(fmt.Sprintf("more than one way on may have been accepted, %v: with statements of more voters, or by lockstep recover", v.Split))
+			r.hinder(fmt.Sprintf("more than one way on may have been accepted, %v: statements of more voters have to tell", v.Split))
 			return base, nil, nil
 		case v.Decided && r.turn(v.Base, stands):
 			return v.Base, stands, nil
