@@ -212,7 +212,7 @@ func checkpointVerifyCommand(r *remote) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if len(args) == 1 {
-				man, err := verifyFile(args[0])
+				man, err := verifyFile(args[0], r.progress(c))
 				if err != nil {
 					return err
 				}

@@ -42,7 +42,11 @@ whoever imports the file compares it.`,
 			if output == "" {
 				output = fmt.Sprintf("%s-%d.checkpoint", man.Machine, man.Seq)
 			}
-			if err := placeFile(output, func(f io.Writer) error { return export(f, s, dir, man) }); err != nil {
+			if err := placeFile(output, func(f io.Writer) error {
+				b := newBar(r.progress(c), "exporting", int64(man.Size))
+				defer b.end()
+				return export(f, s, dir, man, b)
+			}); err != nil {
 				return err
 			}
 			v := struct {
@@ -60,7 +64,7 @@ whoever imports the file compares it.`,
 	return c
 }
 
-func export(f io.Writer, s *store.Store, dir string, man snapshot.Manifest) error {
+func export(f io.Writer, s *store.Store, dir string, man snapshot.Manifest, b *bar) error {
 	module, err := storedModule(dir, man)
 	if err != nil {
 		return err
@@ -69,7 +73,10 @@ func export(f io.Writer, s *store.Store, dir string, man snapshot.Manifest) erro
 	if err != nil {
 		return err
 	}
-	if err := s.Pages(man, out.Page); err != nil {
+	if err := s.Pages(man, func(p snapshot.Page) error {
+		b.add(snapshot.PageSize)
+		return out.Page(p)
+	}); err != nil {
 		return err
 	}
 	return out.Close()
@@ -113,13 +120,15 @@ func placeFile(path string, write func(io.Writer) error) (err error) {
 }
 
 // verifyFile reads an exported file whole.
-func verifyFile(path string) (_ snapshot.Manifest, err error) {
+func verifyFile(path string, progress io.Writer) (_ snapshot.Manifest, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return snapshot.Manifest{}, fmt.Errorf("read checkpoint file: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	head, _, err := archive.Verify(bufio.NewReaderSize(f, 1<<20))
+	b := fileBar(progress, "verifying", f)
+	defer b.end()
+	head, _, err := archive.Verify(bufio.NewReaderSize(io.TeeReader(f, b), 1<<20))
 	if err != nil {
 		return snapshot.Manifest{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -149,7 +158,7 @@ state it is: compare the root with the one that export printed, or give it with 
 			if err != nil {
 				return err
 			}
-			man, err := verifyFile(args[0])
+			man, err := verifyFile(args[0], r.progress(c))
 			if err != nil {
 				return err
 			}
@@ -163,7 +172,7 @@ state it is: compare the root with the one that export printed, or give it with 
 				}
 				trusted = "as expected"
 			}
-			if err := importFile(dir, args[0], got); err != nil {
+			if err := importFile(dir, args[0], got, r.progress(c)); err != nil {
 				return err
 			}
 			return r.show(c, listedOf(man, true), func(out io.Writer) error {
@@ -189,7 +198,7 @@ func readRoot(text string) (audit.Digest, error) {
 }
 
 // importFile copies a verified file to where the node looks for it.
-func importFile(dir, path string, root audit.Digest) (err error) {
+func importFile(dir, path string, root audit.Digest, progress io.Writer) (err error) {
 	to := node.ImportPath(dir, root)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return fmt.Errorf("import checkpoint: %w", err)
@@ -205,13 +214,15 @@ func importFile(dir, path string, root audit.Digest) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := placeFile(to, func(w io.Writer) error {
-		_, err := io.Copy(w, f)
+		b := fileBar(progress, "copying", f)
+		defer b.end()
+		_, err := io.Copy(io.MultiWriter(w, b), f)
 		return err
 	}); err != nil {
 		return err
 	}
 	// What was read while verifying may not be what was copied.
-	man, err := verifyFile(to)
+	man, err := verifyFile(to, progress)
 	if err == nil && man.Root() != root {
 		err = fmt.Errorf("%s changed while it was imported", path)
 	}

@@ -78,7 +78,7 @@ has put on most of these nodes, with the guest that the state is of.`,
 			}
 			ctx, cancel := r.within(c)
 			defer cancel()
-			done, err := r.deploy(ctx, d, c.ErrOrStderr())
+			done, err := r.deploy(ctx, d, r.progress(c))
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,11 @@ func (r *remote) deploy(ctx context.Context, d deployment, progress io.Writer) (
 			return cl.DeployFrom(ctx, d.from, config, on)
 		}
 	}
-	out, err := deploy(ctx, d.wasm, d.config, chosen)
+	var out client.Output
+	err = note(progress, fmt.Sprintf("%d nodes take and compile the guest, %s", len(chosen), bytesText(uint64(len(d.wasm)))), func() (err error) {
+		out, err = deploy(ctx, d.wasm, d.config, chosen)
+		return err
+	})
 	var refused *client.RefusedError
 	if errors.As(err, &refused) && refused.Refusal == host.RefusedDeployed {
 		return deployed{}, fmt.Errorf("machine %s is deployed already: 'lockstep upgrade' replaces its guest and keeps its state", d.machine)
@@ -254,8 +258,11 @@ fails, the old guest goes on as if nothing had been asked.`,
 				return err
 			}
 			defer done()
-			out, err := cl.Upgrade(ctx, wasm)
-			if err != nil {
+			var out client.Output
+			if err := note(r.progress(c), "the nodes take and compile the guest, "+bytesText(uint64(len(wasm))), func() (err error) {
+				out, err = cl.Upgrade(ctx, wasm)
+				return err
+			}); err != nil {
 				return err
 			}
 			v := struct {

@@ -150,6 +150,14 @@ func (r *remote) within(c *cobra.Command) (context.Context, context.CancelFunc) 
 	return context.WithTimeout(c.Context(), r.timeout)
 }
 
+// progress is where to show how far long work is.
+func (r *remote) progress(c *cobra.Command) io.Writer {
+	if r.asJSON {
+		return io.Discard
+	}
+	return c.ErrOrStderr()
+}
+
 // show prints v as JSON, or what text writes.
 func (r *remote) show(c *cobra.Command, v any, text func(io.Writer) error) error {
 	if !r.asJSON {

@@ -47,7 +47,9 @@ func TestMain(m *testing.M) {
 
 const (
 	// patience is how long anything may take that a test waits for.
-	patience = 90 * time.Second
+	patience = 3 * time.Minute
+	// callPatience is how long a call may: it waits for the end of what harms the log.
+	callPatience = 5 * time.Minute
 	machine  = ordering.Name("kv")
 )
 

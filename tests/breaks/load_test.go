@@ -35,7 +35,7 @@ func startLoad(t *testing.T, cl *client.Client) *load {
 					return
 				default:
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				ctx, cancel := context.WithTimeout(t.Context(), callPatience)
 				out, err := cl.Call(ctx, kv.Add(fmt.Sprint("n", i), 1))
 				cancel()
 				var got int64
