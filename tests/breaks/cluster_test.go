@@ -50,7 +50,7 @@ const (
 	patience = 3 * time.Minute
 	// callPatience is how long a call may: it waits for the end of what harms the log.
 	callPatience = 5 * time.Minute
-	machine  = ordering.Name("kv")
+	machine      = ordering.Name("kv")
 )
 
 // cluster is three nodes with a machine, and what happened to them.
