@@ -91,13 +91,13 @@ func (f *filter) add(a protocol.Answer, r host.Receipts) verdict {
 	if !voter || members.Mode != audit.Crash && a.Vote.Verify(key) != nil {
 		return verdict{}
 	}
-	if r != nil {
-		v.sent[a.Vote.Outputs] = sentReceipts{a.Receipts, r}
-	}
 	// A voter that states two things is a fault, and its first statement counts:
 	// nothing more is owed to it here. Evidence is the auditors' affair.
 	if v.tally.Add(a.Vote.Replica, statement{a.Vote.Chain, a.Vote.Members, a.Vote.Outputs}) != nil || v.agreed != nil {
 		return verdict{}
+	}
+	if r != nil {
+		v.sent[a.Vote.Outputs] = sentReceipts{a.Receipts, r} // one for each voter at most
 	}
 	v.ballots[a.Vote.Replica] = a.Vote
 	if s, ok := v.tally.Decided(members.Quorum()); ok {

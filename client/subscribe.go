@@ -53,8 +53,9 @@ type eventVotes struct {
 }
 
 const (
-	// maxEventVotes bounds the entries whose events are counted ahead; those that
-	// do not fit are asked for later.
+	// maxEventVotes bounds the entries whose events are counted ahead, for each
+	// voter, so that none fills what others need; those that do not fit are asked
+	// for later.
 	maxEventVotes = 1024
 	// eventPoll is how often a subscription that hears nothing asks whether it has
 	// missed something.
@@ -188,7 +189,7 @@ func (s *Subscription) decided(v *eventVotes) (members audit.Members, st stateme
 func (s *Subscription) count(vote protocol.EventsVote, list []host.Event) {
 	seq := vote.Vote.Seq
 	v := s.entries[seq]
-	if vote.Vote.Machine != s.c.opts.Machine || seq < s.from || v == nil && len(s.entries) >= maxEventVotes {
+	if vote.Vote.Machine != s.c.opts.Machine || seq < s.from {
 		return
 	}
 	s.c.judge.Lock()
@@ -203,14 +204,26 @@ func (s *Subscription) count(vote protocol.EventsVote, list []host.Event) {
 		return
 	}
 	if v == nil {
+		if len(s.entries) >= maxEventVotes && s.ahead(vote.Vote.Replica) >= maxEventVotes {
+			return
+		}
 		v = &eventVotes{before: make(map[audit.Digest]ordering.Seq), events: make(map[audit.Digest][]host.Event)}
 		s.entries[seq] = v
 	}
-	if len(vote.Events) > 0 {
+	// A voter that states two things is a fault; its first statement counts.
+	if v.tally.Add(vote.Vote.Replica, statement{vote.Vote.Chain, vote.Vote.Members, vote.Vote.Outputs}) == nil && len(vote.Events) > 0 {
 		v.events[vote.Vote.Outputs], v.before[vote.Vote.Outputs] = list, vote.Before
 	}
-	// A voter that states two things is a fault; its first statement counts.
-	_ = v.tally.Add(vote.Vote.Replica, statement{vote.Vote.Chain, vote.Vote.Members, vote.Vote.Outputs})
+}
+
+// ahead is the number of entries that a voter has voted on and that are kept.
+func (s *Subscription) ahead(replica audit.ReplicaID) (n int) {
+	for _, v := range s.entries {
+		if _, voted := v.tally.Stated(replica); voted {
+			n++
+		}
+	}
+	return n
 }
 
 // poll asks the replicas for what is missing.
