@@ -57,8 +57,9 @@ type reads struct {
 }
 
 // Query asks the guest's lockstep_query. Whatever it changes is undone, and
-// nothing is put into the log. Output.Seq is the entry after which the query
-// ran. Errors are those of Call; an error of type *FailError says that there was
+// nothing is put into the log, save on a machine of mode crash, where reads other
+// than Stale put an entry there that asks nothing. Output.Seq is the entry after
+// which the query ran. Errors are those of Call; an error of type *FailError says that there was
 // no answer in time.
 func (c *Client) Query(ctx context.Context, input []byte, mode Mode) (Output, error) {
 	return c.QueryFrom(ctx, input, mode, 0)
