@@ -302,7 +302,7 @@ func (r *Replica) position() error {
 }
 
 // sleep waits unless the replica is stopped first.
-func (r *Replica) sleep(d time.Duration) bool { //nolint:unparam // callers say for how long
+func (r *Replica) sleep(d time.Duration) bool {
 	select {
 	case <-r.ctx.Done():
 		return false

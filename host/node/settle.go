@@ -23,12 +23,11 @@ func (r *Replica) settle(ctx context.Context, base ordering.Position, seeds []or
 		return err
 	}
 	if r.journal.Last() != from {
+		give := r.resetTo
 		if at, err := r.journal.At(from.Seq); err == nil && at == from {
-			err = r.journal.Rewind(from)
-		} else {
-			err = r.resetTo(from)
+			give = r.journal.Rewind
 		}
-		if err != nil {
+		if err := give(from); err != nil {
 			return err
 		}
 	}
