@@ -13,32 +13,18 @@ import (
 // Expire drops a machine's checkpoints but the newest keep of them and those that
 // are held, and the parts that none of those has.
 func (s *Store) Expire(machine string, keep int) error {
-	s.changing.RLock()
-	defer s.changing.RUnlock()
-	s.holds.expiring.Lock()
-	defer s.holds.expiring.Unlock()
-	list, err := s.List(machine)
-	if err != nil {
-		return err
-	}
-	var kept, old []snapshot.Manifest
-	for i, man := range list {
-		if i >= len(list)-keep || s.holds.held(man) {
-			kept = append(kept, man)
-		} else {
-			old = append(old, man)
-		}
-	}
-	if len(old) == 0 {
-		return nil
-	}
 	// Not synced: what a crash brings back is dropped the next time.
-	return s.remove(machine, old, kept, pebble.NoSync)
+	return s.drop(machine, pebble.NoSync, func(man snapshot.Manifest, newer int) bool { return newer < keep || s.holds.held(man) })
 }
 
 // Discard drops, durably, a machine's checkpoints that are not to be kept, held or not, as those of
 // a log whose tail was given up.
 func (s *Store) Discard(machine string, keep func(snapshot.Manifest) bool) error {
+	return s.drop(machine, pebble.Sync, func(man snapshot.Manifest, _ int) bool { return keep(man) })
+}
+
+// drop removes the checkpoints of a machine that are not to be kept; newer is how many are newer than one.
+func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(man snapshot.Manifest, newer int) bool) error {
 	s.changing.RLock()
 	defer s.changing.RUnlock()
 	s.holds.expiring.Lock()
@@ -48,8 +34,8 @@ func (s *Store) Discard(machine string, keep func(snapshot.Manifest) bool) error
 		return err
 	}
 	var gone, kept []snapshot.Manifest
-	for _, man := range list {
-		if keep(man) {
+	for i, man := range list {
+		if keep(man, len(list)-1-i) {
 			kept = append(kept, man)
 		} else {
 			gone = append(gone, man)
@@ -58,7 +44,7 @@ func (s *Store) Discard(machine string, keep func(snapshot.Manifest) bool) error
 	if len(gone) == 0 {
 		return nil
 	}
-	return s.remove(machine, gone, kept, pebble.Sync)
+	return s.remove(machine, gone, kept, sync)
 }
 
 func (s *Store) remove(machine string, gone, kept []snapshot.Manifest, sync *pebble.WriteOptions) (err error) {
