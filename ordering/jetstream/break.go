@@ -34,20 +34,12 @@ func (l *Log) suspects(from ordering.Seq, what string) suspicion {
 
 // suspectBreak returns a break once it is certain: once the same thing has been heard for long
 // enough. The reason that is told may change meanwhile.
-func (l *Log) suspectBreak(from ordering.Seq, what, reason string) error {
-	if s := l.suspects(from, what); s.times < enough || time.Since(s.since) < l.confirm {
+func (l *Log) suspectBreak(what string, b ordering.BreakError) error {
+	if s := l.suspects(b.Seq, what); s.times < enough || time.Since(s.since) < l.confirm {
 		return nil
 	}
-	return l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: from, Reason: reason})
-}
-
-// suspectHole returns a break once it is certain that the log has no entry at from, but later ones.
-func (l *Log) suspectHole(from ordering.Seq) error {
-	const reason = "the entry is missing"
-	if s := l.suspects(from, reason); s.times < enough || time.Since(s.since) < l.confirm {
-		return nil
-	}
-	return l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: from, Reason: reason, Hole: true})
+	b.Epoch = l.ref.Epoch
+	return l.fail(&b)
 }
 
 // suspectTruncated returns ErrTruncated once it is certain. No time has to pass: a

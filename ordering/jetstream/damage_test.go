@@ -2,10 +2,6 @@ package jetstream_test
 
 import (
 	"bytes"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,26 +11,6 @@ import (
 	"lockstep/ordering/jetstream"
 	"lockstep/ordering/jetstream/jetstreamtest"
 )
-
-// truncateBlocks cuts the stream's message blocks of a stopped server in half.
-func truncateBlocks(t *testing.T, dir, stream string) {
-	t.Helper()
-	cut := 0
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "/"+stream+"/msgs/") {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		cut++
-		return os.Truncate(path, info.Size()/2)
-	})
-	if err != nil || cut == 0 {
-		t.Fatalf("no blocks of %s were cut in %s: %v", stream, dir, err)
-	}
-}
 
 // TestDamagedServer cuts the files of one server, which does not notice: it reports
 // healthy, answers reads with what it has left, and may lead. Readers get every entry
@@ -79,7 +55,7 @@ func TestDamagedServer(t *testing.T) {
 	damaged := (leader + 1) % 3
 	for range 10 {
 		c.Stop(damaged)
-		truncateBlocks(t, c.Dir(damaged), ref.StreamName())
+		jetstreamtest.CutBlocks(t, c.Dir(damaged), ref.StreamName())
 		c.Restart(t, damaged)
 		check("a follower is damaged")
 		for at := c.Leader(t, ref.StreamName()); at != damaged; at = c.Leader(t, ref.StreamName()) {

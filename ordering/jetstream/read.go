@@ -243,7 +243,7 @@ func (l *Log) askOn(ctx context.Context, from ordering.Seq) (out []ordering.Entr
 func (l *Log) ask(ctx context.Context, from ordering.Seq) (out []ordering.Entry, live bool, err error) {
 	in, err := l.info(ctx)
 	if hasCode(err, codeStreamNotFound) {
-		return nil, false, l.suspectBreak(from, "gone", "the stream is gone")
+		return nil, false, l.suspectBreak("gone", ordering.BreakError{Seq: from, Reason: "the stream is gone"})
 	}
 	if err != nil {
 		return nil, false, nil // no leader, no word
@@ -257,11 +257,11 @@ func (l *Log) ask(ctx context.Context, from ordering.Seq) (out []ordering.Entry,
 	case from == s.Last+1:
 		return nil, true, nil
 	case from > s.Last:
-		return nil, false, l.suspectBreak(from, "lost tail", fmt.Sprintf("the log ends at %d, before what was read", s.Last))
+		return nil, false, l.suspectBreak("lost tail", ordering.BreakError{Seq: from, Reason: fmt.Sprintf("the log ends at %d, before what was read", s.Last)})
 	}
 	e, err := l.getOne(ctx, from)
 	if hasCode(err, codeNoMessage) {
-		return nil, false, l.suspectHole(from)
+		return nil, false, l.suspectBreak("hole", ordering.BreakError{Seq: from, Reason: "the entry is missing", Hole: true})
 	}
 	if err != nil {
 		return nil, false, nil

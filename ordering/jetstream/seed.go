@@ -22,6 +22,11 @@ func (r Ref) SeedSubject() string {
 	return "lockstep." + string(r.Machine) + ".seed." + r.epoch()
 }
 
+// carries tells whether what is published to a subject is an entry of the log.
+func (r Ref) carries(subject string) bool {
+	return subject == r.InputSubject() || subject == r.SeedSubject()
+}
+
 // A seed is an entry with the epoch and the time that it was first ordered with.
 //
 //	magic "LSY1", epoch and time as 8 bytes, big endian, data
@@ -40,9 +45,9 @@ func encodeSeed(e ordering.Entry) []byte {
 }
 
 // unseed turns what was published to the seed subject into the entry that it carries. What is no
-// seed stays an entry as it is, which the machine refuses as an opening.
-func (r Ref) unseed(e ordering.Entry) ordering.Entry {
-	if len(e.Data) < seedHead || string(e.Data[:4]) != seedMagic {
+// seed stays an entry as it is; the machine refuses it as an opening.
+func (r Ref) unseed(subject string, e ordering.Entry) ordering.Entry {
+	if subject != r.SeedSubject() || len(e.Data) < seedHead || string(e.Data[:4]) != seedMagic {
 		return e
 	}
 	epoch := ordering.Epoch(binary.BigEndian.Uint64(e.Data[4:]))

@@ -36,10 +36,7 @@ func parseEntry(m *nats.Msg, ref Ref) (ordering.Entry, bool) {
 	if !ok {
 		return ordering.Entry{}, false
 	}
-	e := ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data}
-	if m.Header.Get(hdrSubject) == ref.SeedSubject() {
-		e = ref.unseed(e)
-	}
+	e := ref.unseed(m.Header.Get(hdrSubject), ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data})
 	return e, len(e.Data) <= ordering.MaxEntry
 }
 
@@ -66,7 +63,7 @@ func parseHeader(h nats.Header, size int, ref Ref) (seq ordering.Seq, at orderin
 		}
 		size -= len(key) + len(": ") + len(values[0]) + len("\r\n")
 	}
-	if size != 0 || h.Get(hdrStream) != ref.StreamName() || h.Get(hdrSubject) != ref.InputSubject() && h.Get(hdrSubject) != ref.SeedSubject() {
+	if size != 0 || h.Get(hdrStream) != ref.StreamName() || !ref.carries(h.Get(hdrSubject)) {
 		return 0, 0, false
 	}
 	n, err := strconv.ParseUint(h.Get(hdrSequence), 10, 64)
@@ -208,15 +205,11 @@ func (l *Log) getOne(ctx context.Context, seq ordering.Seq) (ordering.Entry, err
 	if err := l.request(ctx, "STREAM.MSG.GET", in, &out); err != nil {
 		return ordering.Entry{}, err
 	}
-	if out.Message == nil || out.Message.Seq != uint64(seq) || out.Message.Subject != l.ref.InputSubject() && out.Message.Subject != l.ref.SeedSubject() {
+	if out.Message == nil || out.Message.Seq != uint64(seq) || !l.ref.carries(out.Message.Subject) {
 		return ordering.Entry{}, fmt.Errorf("request STREAM.MSG.GET: answer is not the entry at %d", seq)
 	}
 	m := out.Message
-	e := ordering.Entry{Epoch: l.ref.Epoch, Seq: seq, Time: ordering.Time(m.Time.UnixNano()), Data: m.Data}
-	if m.Subject == l.ref.SeedSubject() {
-		e = l.ref.unseed(e)
-	}
-	return e, nil
+	return l.ref.unseed(m.Subject, ordering.Entry{Epoch: l.ref.Epoch, Seq: seq, Time: ordering.Time(m.Time.UnixNano()), Data: m.Data}), nil
 }
 
 // info is what the stream's leader says of it.

@@ -2,7 +2,6 @@ package breaks
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -200,7 +199,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s did not happen: %v", what, errors.Join(ctx.Err()))
+			t.Fatalf("%s did not happen: %v", what, ctx.Err())
 		case <-tick.C:
 		}
 	}

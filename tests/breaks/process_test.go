@@ -2,10 +2,8 @@ package breaks
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -16,6 +14,7 @@ import (
 	"lockstep/host"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
+	"lockstep/ordering/jetstream/jetstreamtest"
 	"lockstep/tests/nodeproc"
 )
 
@@ -76,25 +75,10 @@ func (p *processes) keepCopy(i int) (restore func()) {
 	}
 }
 
-// cutBlocks cuts the stream's message blocks of a node that does not run in half.
+// cutBlocks damages the log's files of a node that does not run.
 func (p *processes) cutBlocks(i int) {
 	p.t.Helper()
-	stream := jetstream.Ref{Machine: machine, Epoch: 1}.StreamName()
-	cut := 0
-	err := filepath.WalkDir(p.serverDir(i), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "/"+stream+"/msgs/") {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		cut++
-		return os.Truncate(path, info.Size()/2)
-	})
-	if err != nil || cut == 0 {
-		p.t.Fatalf("no blocks of %s were cut: %v", stream, err)
-	}
+	jetstreamtest.CutBlocks(p.t, p.serverDir(i), jetstream.Ref{Machine: machine, Epoch: 1}.StreamName())
 }
 
 // infos asks all replicas, and fails unless all of those answer that want to be asked.
