@@ -27,6 +27,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 )
@@ -174,7 +175,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if c.opts.Session == nil {
 		c.session.Opened = reached(infos)
 	}
-	if err := c.turnTo(epochOf(infos)); err != nil {
+	if err := c.turnTo(protocol.EpochOf(infos)); err != nil {
 		return err
 	}
 	if c.asker, err = newAsker(c.conn); err != nil {

@@ -3,29 +3,14 @@ package client
 import (
 	"context"
 	"fmt"
-	"slices"
 
-	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 )
 
 // A machine's log may break; its replicas then go on in a log of the next epoch. A client whose
 // inputs stay unanswered asks in which one they are.
-
-// epochOf is the epoch that most of those who answered read, so that one liar cannot send the client
-// astray.
-func epochOf(infos []host.Info) ordering.Epoch {
-	if len(infos) == 0 {
-		return 1
-	}
-	epochs := make([]ordering.Epoch, 0, len(infos))
-	for i := range infos {
-		epochs = append(epochs, max(infos[i].Log, 1))
-	}
-	slices.Sort(epochs)
-	return epochs[(len(epochs)-1)/2]
-}
 
 // turnTo sends to the log of an epoch from now on.
 func (c *Client) turnTo(epoch ordering.Epoch) error {
@@ -59,7 +44,7 @@ func (c *Client) findEpoch() {
 	defer cancel()
 	infos, err := c.Infos(ctx)
 	if err == nil {
-		err = c.turnTo(epochOf(infos))
+		err = c.turnTo(protocol.EpochOf(infos))
 	}
 	if err != nil {
 		c.opts.Logger.Debug("ask for the epoch", "err", err)

@@ -161,29 +161,14 @@ func (r *Replica) askStands(ctx context.Context, points []ordering.Seq) ([]audit
 	if !ok {
 		return nil, nil // nobody may be asked to stop by one that cannot tell
 	}
-	conn := r.node.opts.Conn
-	inbox := conn.NewRespInbox()
-	sub, err := conn.SubscribeSync(inbox)
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to statements: %w", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
-	request := epochs.StandAskFormat.Encode(epochs.StandAsk{By: own, Points: points})
-	if err := conn.PublishRequest(epochs.StandSubject(string(r.name)), inbox, request); err != nil {
-		return nil, fmt.Errorf("ask for statements: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, standPatience)
-	defer cancel()
 	stands := []audit.Stand{own}
-	for len(stands) < r.machine.Members().Voters() {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			break
-		}
+	question := epochs.StandAskFormat.Encode(epochs.StandAsk{By: own, Points: points})
+	all := func() bool { return len(stands) >= r.machine.Members().Voters() }
+	err := r.collect(ctx, epochs.StandSubject(string(r.name)), question, standPatience, 0, all, func(data []byte) {
 		var s audit.Stand
-		if audit.StandFormat.Decode(m.Data, &s) == nil {
+		if audit.StandFormat.Decode(data, &s) == nil {
 			stands = append(stands, s)
 		}
-	}
-	return stands, r.ctx.Err()
+	})
+	return stands, err
 }

@@ -160,12 +160,13 @@ func (r *Replica) stated(ctx context.Context, seq ordering.Seq) (ordering.Positi
 
 // askPoints is askStands for one seq, from outside of the loop.
 func (r *Replica) askPoints(ctx context.Context, seq ordering.Seq) (stands []audit.Stand, err error) {
+	done := make(chan struct{})
 	ask := func(r *Replica) {
+		defer close(done)
 		stands, err = r.askStands(ctx, []ordering.Seq{seq})
 	}
-	done := make(chan struct{})
 	select {
-	case r.asks <- func(r *Replica) { ask(r); close(done) }:
+	case r.asks <- ask:
 		<-done
 		return stands, err
 	case <-ctx.Done():

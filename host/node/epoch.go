@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"lockstep/audit/canonical"
 	"lockstep/host/epochs"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -78,10 +78,10 @@ func (r *Replica) openLog(ctx context.Context) error {
 			}
 			return err
 		}
-		if breaks(err) && known {
-			return nil
-		}
 		if breaks(err) {
+			if known {
+				return nil
+			}
 			return err
 		}
 		r.logger.Info("open log; trying again", "err", err)
@@ -96,15 +96,10 @@ func (r *Replica) openLog(ctx context.Context) error {
 // discover asks in which epoch the machine is: what most of those say that answer.
 func (r *Replica) discover() ordering.Epoch {
 	infos, err := r.infos()
-	if err != nil || len(infos) == 0 {
+	if err != nil {
 		return 1
 	}
-	epochs := make([]ordering.Epoch, 0, len(infos))
-	for i := range infos {
-		epochs = append(epochs, max(infos[i].Log, 1))
-	}
-	slices.Sort(epochs)
-	return epochs[(len(epochs)-1)/2]
+	return protocol.EpochOf(infos)
 }
 
 // currentLog is the log of the epoch that the replica is in.

@@ -173,13 +173,32 @@ func (r *Replica) lowest(stands []audit.Stand) ordering.Seq {
 	return low + 1
 }
 
+// seedsFrom is the first of the entries up to last that are put into a new log: not below from, and so
+// many as the bounds allow. Who lacks earlier ones has them from others' journals, or a state.
+func (r *Replica) seedsFrom(from, last ordering.Seq) (ordering.Seq, error) {
+	if last >= maxSeeds {
+		from = max(from, last-maxSeeds+1)
+	}
+	bytes := 0
+	for seq := last; seq >= from && seq > 0; seq-- {
+		e, err := r.journal.Read(seq, 1, 0)
+		if err != nil {
+			return 0, err
+		}
+		if bytes += len(e[0].Data); bytes > maxSeedBytes {
+			return seq + 1, nil
+		}
+	}
+	return from, nil
+}
+
 // seed makes the log with the entries from a seq on up to the opening's base, as far as that is
 // not too much, and the opening after them.
 func (r *Replica) seed(ctx context.Context, o epochs.Opening, from ordering.Seq) error {
 	last := o.Base.Seq
-	from = max(from, r.journal.First())
-	if last >= maxSeeds {
-		from = max(from, last-maxSeeds+1)
+	from, err := r.seedsFrom(max(from, r.journal.First()), last)
+	if err != nil {
+		return err
 	}
 	f, err := r.node.opts.Found(ctx, r.name, o.Epoch, min(from, last+1))
 	if err != nil {

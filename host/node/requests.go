@@ -124,34 +124,42 @@ func (r *Replica) infos() ([]host.Info, error) {
 }
 
 // gather is infos, and does not wait long for more answers than are enough.
-func (r *Replica) gather(enough func([]host.Info) bool) ([]host.Info, error) {
+func (r *Replica) gather(enough func([]host.Info) bool) (infos []host.Info, err error) {
+	err = r.collect(r.ctx, host.InfoSubject(string(r.name)), nil, infoPatience, infoGrace, func() bool { return enough(infos) }, func(data []byte) {
+		var in host.Info
+		if host.InfoFormat.Decode(data, &in) == nil && in.Machine == string(r.name) {
+			infos = append(infos, in)
+		}
+	})
+	return infos, err
+}
+
+// collect asks all replicas of the machine and hands their answers to take, for so long, and for no
+// longer than grace once there are enough.
+func (r *Replica) collect(ctx context.Context, subject string, question []byte, patience, grace time.Duration, enough func() bool, take func([]byte)) error {
 	conn := r.node.opts.Conn
 	inbox := conn.NewRespInbox()
 	sub, err := conn.SubscribeSync(inbox)
 	if err != nil {
-		return nil, fmt.Errorf("subscribe to answers: %w", err)
+		return fmt.Errorf("subscribe to answers: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
-	if err := conn.PublishRequest(host.InfoSubject(string(r.name)), inbox, nil); err != nil {
-		return nil, fmt.Errorf("ask for infos: %w", err)
+	if err := conn.PublishRequest(subject, inbox, question); err != nil {
+		return fmt.Errorf("ask on %s: %w", subject, err)
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, infoPatience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var infos []host.Info
-	for grace := false; ; {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return infos, r.ctx.Err()
-		}
-		var in host.Info
-		if host.InfoFormat.Decode(m.Data, &in) != nil || in.Machine != string(r.name) {
-			continue
-		}
-		if infos = append(infos, in); !grace && enough(infos) {
-			grace = true
-			ctx, cancel = context.WithTimeout(ctx, infoGrace)
+	for graced := false; ; {
+		if !graced && enough() {
+			graced = true
+			ctx, cancel = context.WithTimeout(ctx, grace)
 			defer cancel()
 		}
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return r.ctx.Err()
+		}
+		take(m.Data)
 	}
 }
 
