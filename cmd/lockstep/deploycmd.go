@@ -217,16 +217,11 @@ func hostOn(ctx context.Context, conn *nats.Conn, d deployment, chosen []audit.R
 		}
 	}
 	for i, id := range chosen {
-		if isTerminal(progress) {
-			_, _ = fmt.Fprintf(progress, "\r\033[Khosting %s on %s (%d of %d)", d.machine, id, i+1, len(chosen))
-		}
 		q := admin.HostRequest{Machine: d.machine, Create: i == 0, Replicas: uint32(servers), MaxBytes: uint64(d.logBytes)}
-		if err := nodes.Host(ctx, conn, id, q); err != nil {
+		doing := fmt.Sprintf("hosting %s on %s (%d of %d)", d.machine, id, i+1, len(chosen))
+		if err := note(progress, doing, func() error { return nodes.Host(ctx, conn, id, q) }); err != nil {
 			return err
 		}
-	}
-	if isTerminal(progress) {
-		_, _ = fmt.Fprint(progress, "\r\033[K")
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (r *remote) systemConn(path string) (*nats.Conn, error) {
 		return nil, err
 	}
 	c.Nkey, c.Creds = path, ""
-	conn, err := c.Connect("lockstep command")
+	conn, err := c.Connect(connName)
 	if err != nil {
 		return nil, fmt.Errorf("system account: %w: %w", err, errUnreachable)
 	}

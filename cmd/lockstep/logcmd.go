@@ -49,7 +49,7 @@ client. It takes an operator's key.`,
 			}
 			rows := replicaRows(all)
 			if len(rows) == 0 {
-				return fmt.Errorf("no node hosts machine %s; %s: %w", args[0], hosted(all), errUnreachable)
+				return unhosted(ordering.Name(args[0]), all)
 			}
 			var epoch ordering.Epoch = 1
 			for _, row := range rows {

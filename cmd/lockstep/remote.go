@@ -81,6 +81,9 @@ const (
 	startupPause = 50 * time.Millisecond
 )
 
+// connName is what the servers call the connections of commands.
+const connName = "lockstep command"
+
 // connect connects to the cluster.
 func (r *remote) connect(ctx context.Context) (*nats.Conn, error) {
 	c, err := r.where()
@@ -89,7 +92,7 @@ func (r *remote) connect(ctx context.Context) (*nats.Conn, error) {
 	}
 	var conn *nats.Conn
 	err = r.starting(ctx, "waiting for a server at "+first(c.URL, contexts.DefaultURL), func() (again bool, err error) {
-		conn, err = c.Connect("lockstep command")
+		conn, err = c.Connect(connName)
 		return errors.Is(err, nats.ErrNoServers), err
 	})
 	switch {

@@ -102,7 +102,7 @@ that are at the same seq must have alike. A voter whose node does not answer is 
 			}
 			rows := replicaRows(all)
 			if len(rows) == 0 {
-				return fmt.Errorf("no node hosts machine %s; %s: %w", machine, hosted(all), errUnreachable)
+				return unhosted(machine, all)
 			}
 			return r.show(c, rows, func(w io.Writer) error { return writeReplicas(w, rows) })
 		},
@@ -141,17 +141,23 @@ func machineList(names []ordering.Name) string {
 	return text
 }
 
-// hosted says which machines there are.
-func hosted(all []admin.Node) string {
+// machines are those that nodes host, by name.
+func machines(all []admin.Node) []ordering.Name {
 	var names []ordering.Name
 	for _, n := range all {
 		names = append(names, n.Machines...)
 	}
 	slices.Sort(names)
-	if names = slices.Compact(names); len(names) == 0 {
-		return "none is deployed yet"
+	return slices.Compact(names)
+}
+
+// unhosted says that there is no such machine, and which there are.
+func unhosted(machine ordering.Name, all []admin.Node) error {
+	there := "none is deployed yet"
+	if names := machines(all); len(names) > 0 {
+		there = "these are hosted: " + machineList(names)
 	}
-	return "these are hosted: " + machineList(names)
+	return fmt.Errorf("no node hosts machine %s; %s: %w", machine, there, errUnreachable)
 }
 
 func replicaRows(all []admin.Node) []replicaStatus {
@@ -244,7 +250,11 @@ func (r *remote) completeMachines(c *cobra.Command, args []string, _ string) ([]
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	conn, err := r.connect(ctx)
+	where, err := r.where()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	conn, err := where.Connect(connName) // whoever presses the key waits for no node that starts
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -254,11 +264,8 @@ func (r *remote) completeMachines(c *cobra.Command, args []string, _ string) ([]
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []string
-	for _, n := range all {
-		for _, m := range n.Machines {
-			names = append(names, string(m))
-		}
+	for _, m := range machines(all) {
+		names = append(names, string(m))
 	}
-	slices.Sort(names)
-	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

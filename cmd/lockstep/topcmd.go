@@ -150,15 +150,10 @@ func (t *top) look(ctx context.Context) ([]topRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	var names []ordering.Name
-	for _, n := range all {
-		names = append(names, n.Machines...)
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
+	names := machines(all)
 	for _, name := range t.only {
 		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("no node hosts machine %s; %s: %w", name, hosted(all), errUnreachable)
+			return nil, unhosted(name, all)
 		}
 	}
 	if len(t.only) > 0 {
