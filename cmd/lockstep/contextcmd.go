@@ -20,7 +20,7 @@ func contextCommand(r *remote) *cobra.Command {
 by every command that reaches a cluster, unless --context, --server or their
 environment variables name another.`,
 	}
-	c.AddCommand(contextAdd(r), contextSelect(r), contextList(r), contextShow(r), contextRemove())
+	c.AddCommand(contextAdd(r), contextSelect(r), contextList(r), contextShow(r), contextRemove(r))
 	return c
 }
 
@@ -31,7 +31,7 @@ func contextAdd(r *remote) *cobra.Command {
 		Use:   "add NAME",
 		Short: "Make a context, or change it, from --server, --nkey and --creds",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) (err error) {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			store, err := contexts.Default()
 			if err != nil {
 				return err
@@ -49,9 +49,12 @@ func contextAdd(r *remote) *cobra.Command {
 				return err
 			}
 			if use {
-				return store.Select(k.Name)
+				err = store.Select(k.Name)
 			}
-			return nil
+			if err != nil {
+				return err
+			}
+			return r.show(c, contextRow{k, k.Name, k.Name == store.Selected()}, silently)
 		},
 	}
 	c.Flags().StringVar(&k.Description, "description", "", "what it is")
@@ -62,18 +65,31 @@ func contextAdd(r *remote) *cobra.Command {
 	return c
 }
 
-func contextSelect(_ *remote) *cobra.Command {
+// contextRow is a context as JSON has it.
+type contextRow struct {
+	contexts.Context
+	Name     string `json:"name"`
+	Selected bool   `json:"selected"`
+}
+
+// silently is the text of a command that has nothing to tell but in JSON.
+func silently(io.Writer) error { return nil }
+
+func contextSelect(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use:               "select NAME",
 		Short:             "Use a context from now on",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeContexts,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			store, err := contexts.Default()
 			if err != nil {
 				return err
 			}
-			return known(store.Select(args[0]))
+			if err := known(store.Select(args[0])); err != nil {
+				return err
+			}
+			return r.show(c, map[string]string{"selected": args[0]}, silently)
 		},
 	}
 }
@@ -87,11 +103,6 @@ func known(err error) error {
 }
 
 func contextList(r *remote) *cobra.Command {
-	type row struct {
-		contexts.Context
-		Name     string `json:"name"`
-		Selected bool   `json:"selected"`
-	}
 	return &cobra.Command{
 		Use:   "ls",
 		Short: "List the contexts; * is the selected one",
@@ -105,13 +116,13 @@ func contextList(r *remote) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := make([]row, 0, len(names))
+			rows := make([]contextRow, 0, len(names))
 			for _, name := range names {
 				k, err := store.Load(name)
 				if err != nil {
 					return err
 				}
-				rows = append(rows, row{k, name, name == store.Selected()})
+				rows = append(rows, contextRow{k, name, name == store.Selected()})
 			}
 			return r.show(c, rows, func(w io.Writer) error {
 				if len(rows) == 0 {
@@ -134,35 +145,64 @@ func contextList(r *remote) *cobra.Command {
 
 func contextShow(r *remote) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show",
-		Short: "Show what a command would connect to",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			k, err := r.where()
+		Use:   "show [NAME]",
+		Short: "Show a context, or what a command would connect to now",
+		Long: `Shows the context of a name as it was made. Without a name it shows what flags,
+environment variables and the selected context add up to.`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeContexts,
+		RunE: func(c *cobra.Command, args []string) error {
+			store, err := contexts.Default()
 			if err != nil {
 				return err
 			}
+			var k contexts.Context
+			if len(args) > 0 {
+				k, err = store.Load(args[0])
+			} else {
+				k, err = r.where()
+			}
+			if err != nil {
+				return known(err)
+			}
 			k.URL = first(k.URL, contexts.DefaultURL)
-			return r.show(c, k, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "context  %s\nserver   %s\nnkey     %s\ncreds    %s\n", first(k.Name, "-"), k.URL, first(k.Nkey, "-"), first(k.Creds, "-"))
-				return err
-			})
+			row := contextRow{k, k.Name, k.Name != "" && k.Name == store.Selected()}
+			return r.show(c, row, func(w io.Writer) error { return writeContext(w, k) })
 		},
 	}
 }
 
-func contextRemove() *cobra.Command {
+func writeContext(w io.Writer, k contexts.Context) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, line := range []struct {
+		what, is string
+		always   bool
+	}{
+		{"context", k.Name, true}, {"description", k.Description, false}, {"server", k.URL, true}, {"nkey", k.Nkey, true}, {"creds", k.Creds, true},
+		{"ca", k.CA, false}, {"cert", k.Cert, false}, {"key", k.Key, false},
+	} {
+		if line.always || line.is != "" {
+			_, _ = fmt.Fprintf(t, "%s\t%s\n", line.what, first(line.is, "-"))
+		}
+	}
+	return t.Flush()
+}
+
+func contextRemove(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use:               "rm NAME",
 		Short:             "Remove a context",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeContexts,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			store, err := contexts.Default()
 			if err != nil {
 				return err
 			}
-			return known(store.Remove(args[0]))
+			if err := known(store.Remove(args[0])); err != nil {
+				return err
+			}
+			return r.show(c, map[string]string{"removed": args[0]}, silently)
 		},
 	}
 }

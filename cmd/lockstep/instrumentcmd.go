@@ -10,13 +10,13 @@ import (
 	"lockstep/wasmabi/instrument"
 )
 
-func instrumentCommand() *cobra.Command {
+func instrumentCommand(r *remote) *cobra.Command {
 	var to string
 	c := &cobra.Command{
 		Use:   "instrument FILE.wasm -o OUT.wasm",
 		Short: "Write a guest's module as replicas run it: deterministic, metered, its state exposed",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if to == "" {
 				return fmt.Errorf("say where to write with -o OUT.wasm: %w", errUsage)
 			}
@@ -28,7 +28,10 @@ func instrumentCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			return writeWhole(to, m.Wasm)
+			if err := writeWhole(to, m.Wasm); err != nil {
+				return err
+			}
+			return r.show(c, map[string]any{"module": to, "size": len(m.Wasm)}, silently)
 		},
 	}
 	c.Flags().StringVarP(&to, "output", "o", "", "file to write; it is replaced if it exists")
@@ -43,6 +46,9 @@ func writeWhole(path string, data []byte) error {
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}

@@ -76,8 +76,8 @@ func groups(root *cobra.Command, r *remote) {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"guest", "Write a guest:", []*cobra.Command{newCommand(r), buildCommand(r), bundleCommand(), checkCommand(r), instrumentCommand(), testCommand(r), devCommand()}},
-		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(), configCommand(), checkpointCommand(r), demoCommand(r)}},
+		{"guest", "Write a guest:", []*cobra.Command{newCommand(r), buildCommand(r), bundleCommand(r), checkCommand(r), instrumentCommand(r), describeCommand(r), testCommand(r), devCommand()}},
+		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(r), configCommand(r), checkpointCommand(r), demoCommand(r)}},
 		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), topCommand(r), logCommand(r), contextCommand(r)}},
 		{"members", "Change who keeps a machine:", []*cobra.Command{joinCommand(r), quitCommand(r), replaceCommand(r), doctorCommand(r)}},
 	} {

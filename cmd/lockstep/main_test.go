@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +35,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
-			return os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600)
+			counter, err := os.ReadFile("../../guests/examples/counter/counter-c.wasm")
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "counter.wasm"), counter, 0o600))
 		},
 	})
 }

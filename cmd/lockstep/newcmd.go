@@ -61,7 +61,7 @@ func buildCommand(r *remote) *cobra.Command {
 	}
 }
 
-func bundleCommand() *cobra.Command {
+func bundleCommand(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use:   "bundle ENGINE SCRIPT GUEST",
 		Short: "Make a guest of a script in JavaScript",
@@ -69,10 +69,10 @@ func bundleCommand() *cobra.Command {
 what it writes is one module, deployed and upgraded like any other.`,
 		Example: "  lockstep bundle engine.wasm guest.js guest.wasm",
 		Args:    cobra.ExactArgs(3),
-		RunE: func(_ *cobra.Command, args []string) error {
-			engine, err := os.ReadFile(args[0])
+		RunE: func(c *cobra.Command, args []string) error {
+			engine, err := readModule(args[0])
 			if err != nil {
-				return fmt.Errorf("read engine: %w", err)
+				return fmt.Errorf("the engine, which 'lockstep new javascript' tells how to build: %w", err)
 			}
 			script, err := os.ReadFile(args[1])
 			if err != nil {
@@ -82,10 +82,10 @@ what it writes is one module, deployed and upgraded like any other.`,
 			if err != nil {
 				return fmt.Errorf("bundle %s: %w", args[1], err)
 			}
-			if err := os.WriteFile(args[2], guest, 0o644); err != nil {
-				return fmt.Errorf("write guest: %w", err)
+			if err := writeWhole(args[2], guest); err != nil {
+				return err
 			}
-			return nil
+			return r.show(c, map[string]any{"module": args[2], "size": len(guest)}, silently)
 		},
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"lockstep/host/daemon"
 )
 
-func nodeCommand() *cobra.Command {
+func nodeCommand(r *remote) *cobra.Command {
 	flags := daemon.Default()
 	var path string
 	c := &cobra.Command{
@@ -43,7 +43,10 @@ which loses nothing and costs callers a failover.`,
 			return daemon.Run(c.Context(), config, daemon.Options{
 				Version: version(), Logger: log,
 				OnReady: func(at daemon.Addresses) {
-					_, _ = fmt.Fprintf(c.OutOrStdout(), "node %s is ready: clients at %s\n", config.Name, at.NATS)
+					_ = r.show(c, map[string]any{"node": config.Name, "ready": true, "nats": at.NATS}, func(w io.Writer) error {
+						_, err := fmt.Fprintf(w, "node %s is ready: clients at %s\n", config.Name, at.NATS)
+						return err
+					}) // whoever reads it no longer does not stop the node
 				},
 				OnLeave: func() { log.Info("leaving; ctrl-C again to stop at once") },
 			})
@@ -69,7 +72,7 @@ func nodeLogger(w io.Writer, c daemon.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-func configCommand() *cobra.Command {
+func configCommand(r *remote) *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Show or check the configuration of a node"}
 	var path string
 	print := &cobra.Command{
@@ -81,7 +84,7 @@ func configCommand() *cobra.Command {
 			if err := settings.Load(&config, configPath(path), os.LookupEnv, c.Flags()); err != nil {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
-			return settings.Write(c.OutOrStdout(), &config)
+			return r.show(c, settings.Values(&config), func(w io.Writer) error { return settings.Write(w, &config) })
 		},
 	}
 	check := &cobra.Command{
@@ -96,8 +99,10 @@ func configCommand() *cobra.Command {
 			if err := config.Validate(); err != nil {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
-			_, err := fmt.Fprintln(c.OutOrStdout(), "ok")
-			return err
+			return r.show(c, map[string]any{"ok": true, "file": configPath(path)}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "ok")
+				return err
+			})
 		},
 	}
 	for _, sub := range []*cobra.Command{print, check} {

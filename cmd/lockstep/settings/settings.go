@@ -152,6 +152,23 @@ func Write(w io.Writer, config any) error {
 	return nil
 }
 
+// Values are the settings by their keys: strings, integers and lists of strings.
+func Values(config any) map[string]any {
+	all := make(map[string]any)
+	for _, s := range Of(config) {
+		f := s.Value.(field)
+		switch list, isList := f.v.Interface().([]string); {
+		case isList:
+			all[s.Key] = append([]string{}, list...)
+		case f.v.Kind() == reflect.Int && f.text() == nil:
+			all[s.Key] = f.v.Int()
+		default:
+			all[s.Key] = f.String()
+		}
+	}
+	return all
+}
+
 // field is one field of a struct as a flag's value.
 type field struct {
 	v    reflect.Value
