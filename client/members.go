@@ -17,9 +17,24 @@ import (
 // once some have answered.
 const infoPatience = 100 * time.Millisecond
 
+// askAgain is how long a question waits for a first answer before it is asked again, at first. It
+// may be lost with the server that took it.
+const askAgain = time.Second
+
 // Infos asks every replica of the machine about itself and returns what
 // arrives in time. What they say is each one's own word.
 func (c *Client) Infos(ctx context.Context) ([]host.Info, error) {
+	for wait := askAgain; ; wait *= 2 {
+		once, cancel := context.WithTimeout(ctx, wait)
+		infos, err := c.askInfos(once)
+		cancel()
+		if len(infos) > 0 || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return infos, err
+		}
+	}
+}
+
+func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
 	var infos []host.Info
 	err := gather(ctx, c.conn, host.InfoSubject(c.opts.Machine), nil, infoPatience, func(data []byte) bool {
 		var in host.Info

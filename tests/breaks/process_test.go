@@ -28,7 +28,7 @@ type processes struct {
 
 func startProcesses(t *testing.T) *processes {
 	t.Helper()
-	p := &processes{t: t, Cluster: nodeproc.Start(t, nodeproc.Options{Machines: []ordering.Name{machine}})}
+	p := &processes{t: t, Cluster: nodeproc.Start(t, nodeproc.Options{Machines: []ordering.Name{machine}, Verbose: os.Getenv("LSVERB") != ""})}
 	ctx := within(t, patience)
 	p.conn = p.Connect(t, jetstream.Login{})
 	var err error
