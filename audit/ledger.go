@@ -129,8 +129,8 @@ func (l *Ledger) Divergences(at Position, majority int) []Divergence {
 // will state anew.
 func (l *Ledger) Forget(replica ReplicaID) {
 	for _, page := range l.pages {
-		page.states.remove(replica)
-		page.stored.remove(replica)
+		page.states.Remove(replica)
+		page.stored.Remove(replica)
 	}
 }
 

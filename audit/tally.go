@@ -86,8 +86,8 @@ func (t *Tally[Statement]) Supporters(s Statement) []ReplicaID {
 	return list
 }
 
-// remove takes back what a replica stated.
-func (t *Tally[Statement]) remove(replica ReplicaID) {
+// Remove takes back what a replica stated.
+func (t *Tally[Statement]) Remove(replica ReplicaID) {
 	s, ok := t.stated[replica]
 	if !ok {
 		return

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 
 	"lockstep/host"
 	"lockstep/ordering"
@@ -36,11 +35,11 @@ type Pending struct {
 	err     error
 }
 
-// ErrBusy is returned where too many calls wait already; nothing was sent.
-var ErrBusy = errors.New("too many calls wait to be sent")
-
-// maxQueue bounds the calls that wait to be sent.
-const maxQueue = 1 << 16
+// Bounds of the calls that wait to be sent, and of the queries of each mode.
+const (
+	maxQueue      = 1 << 16
+	maxQueueBytes = 256 << 20
+)
 
 // Call sends an input and waits until a majority of voters has answered alike.
 // Errors: host.ErrInputTooLarge and ErrBusy before anything is sent;
@@ -152,6 +151,14 @@ func (c *Client) control(ctx context.Context, kind host.ControlKind, body []byte
 	return p.settle(ctx)
 }
 
+// size is the bytes that a call holds on to.
+func (p *Pending) size() int {
+	if p.control != nil {
+		return len(p.control.Body)
+	}
+	return len(p.payload)
+}
+
 // enqueue gives a call its number and has it sent.
 func (c *Client) enqueue(p *Pending) (*Pending, error) {
 	p.c, p.done = c, make(chan struct{})
@@ -160,13 +167,14 @@ func (c *Client) enqueue(p *Pending) (*Pending, error) {
 	switch {
 	case c.closed:
 		return nil, ErrClosed
-	case len(c.queue) >= maxQueue:
+	case len(c.queue) >= maxQueue || c.queued+p.size() > maxQueueBytes:
 		return nil, ErrBusy
 	}
 	p.number = c.next
 	c.next++
 	c.calls[p.number] = p
 	c.queue = append(c.queue, p)
+	c.queued += p.size()
 	c.poke()
 	return p, nil
 }

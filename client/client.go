@@ -106,6 +106,7 @@ type Client struct {
 	members    audit.Members  // the newest that is trusted
 	calls      map[uint64]*Pending
 	queue      []*Pending // not sent yet, ascending by number
+	queued     int        // bytes of the queue
 	flights    map[*flight]struct{}
 	open       int    // calls of flights, without a result
 	next       uint64 // number of the next call

@@ -18,6 +18,14 @@ var ErrOutOfGas = errors.New("input ran out of gas")
 // ErrClosed is returned by calls on a closed client.
 var ErrClosed = errors.New("client is closed")
 
+// ErrBusy is returned where too many of this client's calls or queries wait
+// already; nothing was sent.
+var ErrBusy = errors.New("too many calls wait to be sent")
+
+// ErrReplicasBusy says that replicas refused to run a query, since too many wait
+// there.
+var ErrReplicasBusy = errors.New("replicas are too busy to run the query")
+
 // RejectedError says that the guest itself refused the input. Nothing of it
 // was kept; Output is what the guest says about it.
 type RejectedError struct {

@@ -154,18 +154,22 @@ func TestFilterLearnsMembership(t *testing.T) {
 func TestFilterIsBounded(t *testing.T) {
 	f := trusting(panel(1, 3))
 	for seq := range ordering.Seq(maxOpenEntries + 100) {
-		a, r := answer(0, seq+1, 1, "x")
-		f.add(a, r)
+		f.add(answer(0, seq+1, 1, "x"))
 	}
-	if len(f.entries) > maxOpenEntries || len(f.order) > maxOpenEntries {
-		t.Errorf("filter keeps %d entries", len(f.entries))
+	if n := len(f.entries); n > maxOpenEntries {
+		t.Errorf("filter keeps %d entries of one voter", n)
 	}
-	for range maxHeld + 10 {
-		a, r := answer(0, 1<<30, 77, "x")
-		f.add(a, r)
+	for seq := range ordering.Seq(maxOpenEntries + 100) {
+		f.add(answer(1, seq+1, 1, "x"))
+		f.add(answer(2, seq+1, 1, "x"))
 	}
-	if n := len(f.entries[position{1, 1 << 30}].held); n > maxHeld {
-		t.Errorf("filter holds %d answers of one entry", n)
+	if n := len(f.entries); n > 2*maxOpenEntries || len(f.agreed) > maxOpenEntries {
+		t.Errorf("filter keeps %d entries, %d agreed on", n, len(f.agreed))
+	}
+	for id, b := range f.open {
+		if b.bytes != 0 {
+			t.Errorf("%d bytes of receipts of %s are counted, and all is agreed on", b.bytes, id)
+		}
 	}
 	for seq := range ordering.Seq(maxViews + 10) {
 		f.trust(panel(seq+2, 1))

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 
 	"lockstep/host"
 	"lockstep/host/protocol"
@@ -42,6 +44,7 @@ type read struct {
 	input []byte
 	from  ordering.Seq
 	done  chan answered // buffered: one
+	busy  atomic.Bool   // replicas were too busy when it was last asked
 }
 
 // answered is the result of a read.
@@ -53,6 +56,7 @@ type answered struct {
 // reads are the queries of one mode.
 type reads struct {
 	queue  []*read
+	bytes  int // of the queue's inputs
 	rounds int // under way
 }
 
@@ -60,7 +64,8 @@ type reads struct {
 // nothing is put into the log, save on a machine of mode crash, where reads other
 // than Stale put an entry there that asks nothing. Output.Seq is the entry after
 // which the query ran. Errors are those of Call; an error of type *FailError says that there was
-// no answer in time.
+// no answer in time; it wraps ErrReplicasBusy if replicas refused, which are asked again as long as ctx lets it.
+// ErrBusy says that too many of this client's queries wait already; nothing was asked.
 func (c *Client) Query(ctx context.Context, input []byte, mode Mode) (Output, error) {
 	return c.QueryFrom(ctx, input, mode, 0)
 }
@@ -81,7 +86,12 @@ func (c *Client) QueryFrom(ctx context.Context, input []byte, mode Mode, from or
 		return Output{}, ErrClosed
 	}
 	of := &c.reads[min(mode, modes-1)]
+	if len(of.queue) >= maxQueue || of.bytes+len(input) > maxQueueBytes {
+		c.mu.Unlock()
+		return Output{}, ErrBusy
+	}
 	of.queue = append(of.queue, q)
+	of.bytes += len(input)
 	if of.rounds < maxRounds {
 		of.rounds++
 		c.done.Add(1)
@@ -92,7 +102,11 @@ func (c *Client) QueryFrom(ctx context.Context, input []byte, mode Mode, from or
 	case r := <-q.done:
 		return r.out, r.err
 	case <-ctx.Done():
-		return Output{}, &FailError{Err: ctx.Err()}
+		err := ctx.Err()
+		if q.busy.Load() {
+			err = fmt.Errorf("%w, %w", err, ErrReplicasBusy)
+		}
+		return Output{}, &FailError{Err: err}
 	case <-c.run.Done():
 		return Output{}, &FailError{Err: ErrClosed}
 	}
@@ -121,7 +135,9 @@ func (c *Client) takeReads(mode Mode) (batch []*read) {
 		if len(batch) > 0 && bytes+len(q.input) > maxPayload {
 			break
 		}
+		of.queue[0] = nil
 		of.queue = of.queue[1:]
+		of.bytes -= len(q.input)
 		if q.ctx.Err() == nil {
 			batch = append(batch, q)
 			bytes += len(q.input)

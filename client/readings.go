@@ -17,6 +17,7 @@ type readings struct {
 	members  audit.Members
 	alone    bool // one replica was asked, for its own word
 	by       map[audit.ReplicaID]audit.Reading
+	busy     map[audit.ReplicaID]bool // refused for now
 	// receipts that a responder sent, by their digest, and who was first to.
 	receipts map[audit.Digest]host.Receipts
 }
@@ -24,7 +25,7 @@ type readings struct {
 func newReadings(machine string, question audit.Digest, members audit.Members) *readings {
 	return &readings{
 		machine: machine, question: question, members: members,
-		by: make(map[audit.ReplicaID]audit.Reading), receipts: make(map[audit.Digest]host.Receipts),
+		by: make(map[audit.ReplicaID]audit.Reading), busy: make(map[audit.ReplicaID]bool), receipts: make(map[audit.Digest]host.Receipts),
 	}
 }
 
@@ -35,14 +36,21 @@ func (s *readings) add(a protocol.ReadAnswer, r host.Receipts) bool {
 	if !voter || a.Reading.Machine != s.machine || a.Reading.Question != s.question {
 		return false
 	}
-	if a.Reading.Members != s.members.Seq && !s.alone {
+	if a.Reading.Members != s.members.Seq && !s.alone && !a.Busy {
 		return false
 	}
-	if _, again := s.by[a.Reading.Replica]; again {
+	if _, again := s.by[a.Reading.Replica]; again || s.busy[a.Reading.Replica] {
 		return false
 	}
 	if s.members.Mode != audit.Crash && a.Reading.Verify(key) != nil {
 		return false
+	}
+	if a.Busy != (a.Reading.Seq == 0) {
+		return false // who refuses states no position, and who states none refuses
+	}
+	if a.Busy {
+		s.busy[a.Reading.Replica] = true
+		return true
 	}
 	s.by[a.Reading.Replica] = a.Reading
 	if r != nil {

@@ -68,6 +68,17 @@ func TestReadingsThatDoNotCount(t *testing.T) {
 			t.Errorf("%s was counted", name)
 		}
 	}
+	refusal := func(signer int) protocol.ReadAnswer {
+		a := protocol.ReadAnswer{Busy: true, Reading: audit.Reading{Machine: "kv", Replica: replica(1)}}
+		a.Reading.Sign(key(signer))
+		return a
+	}
+	if s.add(refusal(2), nil) || s.busy[replica(1)] {
+		t.Error("one voter refused in another's name")
+	}
+	if other := newReadings("kv", audit.Digest{}, panel(1, 3)); !other.add(refusal(1), nil) || !other.busy[replica(1)] || len(other.by) != 0 {
+		t.Error("a voter that is busy is not known to be")
+	}
 	if a, r := reading(1, 7, 1, "y"); !s.add(a, r) {
 		t.Error("a second voter does not count")
 	}

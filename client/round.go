@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	mathrand "math/rand/v2"
 	"time"
 
 	"lockstep/audit"
@@ -14,16 +15,18 @@ import (
 const (
 	// roundPatience is how long one round waits for the replicas' answers.
 	roundPatience = 500 * time.Millisecond
-	// roundPause is between two rounds of which the first led to nothing.
-	roundPause = 5 * time.Millisecond
-	maxMargin  = 64
+	// roundPause is between two rounds of which the first led to nothing. It doubles,
+	// up to maxRoundPause, while replicas are too busy.
+	roundPause    = 5 * time.Millisecond
+	maxRoundPause = 200 * time.Millisecond
+	maxMargin     = 64
 )
 
 // round asks until each of its reads has an answer, or its caller has given up.
 // Each attempt is at most two round trips; the next one has another responder.
 func (c *Client) round(mode Mode, batch []*read) {
 	t := attempt{c: c, mode: mode}
-	for {
+	for pause := roundPause; ; {
 		batch = waiting(batch)
 		if len(batch) == 0 || c.run.Err() != nil {
 			return
@@ -35,11 +38,18 @@ func (c *Client) round(mode Mode, batch []*read) {
 			}
 		}
 		batch = batch[min(len(receipts), len(batch)):]
+		for _, q := range batch {
+			q.busy.Store(t.busy)
+		}
+		if !t.busy {
+			pause = roundPause
+		}
 		if len(receipts) == 0 && t.pause {
 			select {
 			case <-c.run.Done():
-			case <-time.After(roundPause):
+			case <-time.After(pause/2 + mathrand.N(pause)):
 			}
+			pause = min(2*pause, maxRoundPause)
 		}
 	}
 }
@@ -63,12 +73,21 @@ type attempt struct {
 	margin ordering.Seq // voted: how far ahead of the log replicas are to meet
 	marked ordering.Seq // of the entry that was put into the log for the reads, on a machine of mode crash
 	pause  bool         // the last try failed for a reason that takes time to pass
+	busy   bool         // which is that replicas are too busy
+}
+
+// refused reports whether replicas were too busy for a question.
+func (t *attempt) refused(busy bool) bool {
+	if busy {
+		t.pause, t.busy = true, true
+	}
+	return busy
 }
 
 // ask tries once. It returns receipts of the first queries and the reading that
 // they belong to, or nothing.
 func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
-	t.pause = false
+	t.pause, t.busy = false, false
 	members, responder := t.c.nextResponder(t.c.run)
 	if responder == "" {
 		t.pause = true
@@ -116,6 +135,9 @@ func (c *Client) marker() ordering.Seq {
 func (t *attempt) stale(q protocol.Question, members audit.Members) (audit.Reading, host.Receipts) {
 	s := t.c.poll(protocol.QuerySubjectOf(t.c.opts.Machine, q.Responder), q, members, func(s *readings) bool { return len(s.by) > 0 })
 	reading, ok := s.by[q.Responder]
+	if t.refused(s.busy[q.Responder]) {
+		return audit.Reading{}, nil
+	}
 	if !ok || reading.Seq < q.From {
 		t.c.blame(q.Responder)
 		return audit.Reading{}, nil
@@ -137,6 +159,8 @@ func (t *attempt) linearizable(q protocol.Question, members audit.Members) (audi
 	index, ok := s.index()
 	reading, answered := s.by[q.Responder]
 	switch {
+	case t.refused(s.busy[q.Responder]):
+		return audit.Reading{}, nil
 	case !ok:
 		t.pause = true
 		return audit.Reading{}, nil
@@ -176,6 +200,8 @@ func (t *attempt) voted(q protocol.Question, members audit.Members) (audit.Readi
 	})
 	reading, ok := s.decided()
 	switch {
+	case !ok && t.refused(len(s.busy) > members.Voters()-members.Majority()):
+		return audit.Reading{}, nil
 	case !ok || reading.Seq < least:
 		t.margin = min(max(1, 2*t.margin), maxMargin)
 		t.from = s.highest() + t.margin
@@ -195,35 +221,29 @@ func (c *Client) poll(subject string, q protocol.Question, members audit.Members
 	data := q.Encode()
 	s := newReadings(c.opts.Machine, protocol.QuestionDigest(data), members)
 	s.alone = subject != protocol.QuerySubject(c.opts.Machine)
-	answers, done, err := c.asker.ask(subject, data)
+	suffices, done, err := c.asker.ask(subject, data, func(data []byte) bool {
+		a, receipts, err := protocol.DecodeReadAnswer(data)
+		if err != nil {
+			c.opts.Logger.Debug("drop answer to a question", "err", err)
+			return false
+		}
+		if a.Reading.Members > members.Seq {
+			c.learnOnce()
+		}
+		return s.add(a, receipts) && (enough(s) || s.busy[q.Responder] || len(s.by)+len(s.busy) == members.Voters())
+	})
 	if err != nil {
 		c.opts.Logger.Debug("ask", "err", err)
 		return s
 	}
-	defer done()
-	ctx, cancel := context.WithTimeout(c.run, roundPatience)
-	defer cancel()
-	for len(s.by) < members.Voters() {
-		select {
-		case data := <-answers:
-			a, receipts, err := protocol.DecodeReadAnswer(data)
-			if err != nil {
-				c.opts.Logger.Debug("drop answer to a question", "err", err)
-				continue
-			}
-			if a.Busy && a.Reading.Replica == q.Responder {
-				return s
-			}
-			if a.Reading.Members > members.Seq {
-				c.learnOnce()
-			}
-			if s.add(a, receipts) && enough(s) {
-				return s
-			}
-		case <-ctx.Done():
-			return s
-		}
+	timer := time.NewTimer(roundPatience)
+	defer timer.Stop()
+	select {
+	case <-suffices:
+	case <-timer.C:
+	case <-c.run.Done():
 	}
+	done()
 	return s
 }
 

@@ -127,6 +127,7 @@ func (c *Client) board() *flight {
 			break
 		}
 		taken++
+		c.queued -= p.size()
 		if c.calls[p.number] != p {
 			continue // its caller gave up before it was sent
 		}

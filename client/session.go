@@ -96,6 +96,7 @@ func (c *Client) openSession() error {
 		c.floor = min(c.floor, o.Number)
 		c.calls[o.Number] = p
 		c.queue = append(c.queue, p)
+		c.queued += p.size()
 		c.resumed = append(c.resumed, p)
 	}
 	return nil

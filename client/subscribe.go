@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,38 +34,37 @@ func (e *EventsGoneError) Error() string {
 	return fmt.Sprintf("events from seq %d on are no longer kept, the first that are is at seq %d: read the state and subscribe from there", e.From, e.First)
 }
 
-// Subscription is a stream of events: ordered, each once, without a gap. It is
+// Subscription is a stream of events: ordered, each once, without a gap. Next is
 // for one goroutine at a time.
 type Subscription struct {
 	c      *Client
 	sub    *nats.Subscription
-	pushed chan *nats.Msg
+	wake   chan struct{} // has one when the filter has changed
 	closed chan struct{}
+	once   sync.Once
 
-	from    ordering.Seq // the next entry's events are of this one or a later one
-	entries map[ordering.Seq]*eventVotes
-	ready   []Event
-	polled  time.Time
-}
+	mu     sync.Mutex // guards filter; taken without judge
+	filter eventFilter
 
-// eventVotes are the votes on one entry's events.
-type eventVotes struct {
-	tally  audit.Tally[statement]
-	before map[audit.Digest]ordering.Seq
-	events map[audit.Digest][]host.Event
+	// Of the goroutine that calls Next:
+	ready  []Event
+	polled time.Time
+	pause  time.Duration // before the next poll while votes are kept that decide nothing
+	more   ordering.Seq  // the last poll was from here and left something; 0: it did not
 }
 
 const (
-	// maxEventVotes bounds the entries whose events are counted ahead, for each
-	// voter, so that none fills what others need; those that do not fit are asked
-	// for later.
-	maxEventVotes = 1024
 	// eventPoll is how often a subscription that hears nothing asks whether it has
 	// missed something.
 	eventPoll = time.Second
-	// eventGap is how soon one asks that hears of an entry whose predecessor it
-	// lacks.
+	// eventGap is how soon one asks that holds votes which do not decide what is
+	// next. It asks half as often each time, so that votes which never will, of one
+	// that lies, cost next to nothing.
 	eventGap = 20 * time.Millisecond
+	// maxLiveVotes and maxLiveBytes bound the votes that wait to be judged; what
+	// does not fit is asked for.
+	maxLiveVotes = 8192
+	maxLiveBytes = 16 << 20
 )
 
 // Subscribe follows the guest's events from the entry at from on; with 0 from
@@ -73,26 +75,40 @@ func (c *Client) Subscribe(ctx context.Context, from ordering.Seq) (*Subscriptio
 		return nil, err
 	}
 	s := &Subscription{
-		c: c, from: from, pushed: make(chan *nats.Msg, maxEventVotes), closed: make(chan struct{}),
-		entries: make(map[ordering.Seq]*eventVotes),
+		c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), filter: newEventFilter(from), pause: eventGap,
 	}
 	var err error
-	if s.sub, err = c.conn.ChanSubscribe(protocol.EventsSubject(c.opts.Machine), s.pushed); err != nil {
+	if s.sub, err = c.conn.Subscribe(protocol.EventsSubject(c.opts.Machine), func(m *nats.Msg) { s.receive(m.Data) }); err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
+	if err := s.sub.SetPendingLimits(maxLiveVotes, maxLiveBytes); err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to events: %w", err), s.Close())
+	}
 	if from == 0 {
-		// Where the log is now, a majority knows.
-		t := attempt{c: c}
-		for s.from == 0 {
-			if at, ok := t.position(ctx); ok {
-				s.from = at + 1
-			} else if ctx.Err() != nil {
-				_ = s.sub.Unsubscribe() // fails only with the connection
-				return nil, &FailError{Err: ctx.Err()}
-			}
+		if from, err = c.positionNow(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
 		}
+		s.mu.Lock()
+		s.filter.advance(from + 1)
+		s.mu.Unlock()
 	}
 	return s, nil
+}
+
+// positionNow asks a majority where the log is, until it answers or ctx ends.
+func (c *Client) positionNow(ctx context.Context) (ordering.Seq, error) {
+	for t := (attempt{c: c}); ; {
+		if at, ok := t.position(ctx); ok {
+			return at, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, &FailError{Err: ctx.Err()}
+		case <-c.run.Done():
+			return 0, ErrClosed
+		case <-time.After(roundPause):
+		}
+	}
 }
 
 // position is a read index: no lower than any entry that was answered.
@@ -117,19 +133,13 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 			s.ready = s.ready[1:]
 			return e, nil
 		}
-		if s.advance() {
+		wait, more := s.advance()
+		if more {
 			continue
-		}
-		wait := eventPoll
-		if len(s.entries) > 0 {
-			wait = eventGap
 		}
 		timer := time.NewTimer(time.Until(s.polled.Add(wait)))
 		select {
-		case m := <-s.pushed:
-			if v, e, err := protocol.DecodeEventsVote(m.Data); err == nil {
-				s.count(v, e.List)
-			}
+		case <-s.wake:
 		case <-timer.C:
 			if err := s.poll(ctx); err != nil {
 				return Event{}, err
@@ -145,149 +155,127 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	}
 }
 
-// advance makes the next entry's events ready, if enough voters state what they
-// are and that there are none between.
-func (s *Subscription) advance() bool {
-	for seq, v := range s.entries {
-		if seq < s.from {
-			delete(s.entries, seq)
-			continue
-		}
-		members, st, ok := s.decided(v)
-		if !ok || v.events[st.outputs] == nil || v.before[st.outputs] >= s.from || len(members.List) == 0 {
-			continue
-		}
-		for i, e := range v.events[st.outputs] {
+// advance makes the next entry's events ready, if they are decided. Without, it
+// returns how long after the last poll the next one is due.
+func (s *Subscription) advance() (wait time.Duration, ok bool) {
+	s.mu.Lock()
+	seq, events, ok := s.filter.next()
+	undecided, from := len(s.filter.entries) > 0, s.filter.from
+	s.mu.Unlock()
+	switch {
+	case ok:
+		s.pause = eventGap
+		for i, e := range events {
 			s.ready = append(s.ready, Event{Seq: seq, Index: i, Event: e})
 		}
-		delete(s.entries, seq)
-		s.from = seq + 1
-		return true
+		return 0, true
+	case s.more > 0 && from > s.more:
+		s.more = 0
+		return 0, false // the last page was used up, and there is another one
+	case undecided:
+		return s.pause, false
 	}
-	return false
+	return eventPoll, false
 }
 
-// decided is what enough voters of the membership that they name state.
-func (s *Subscription) decided(v *eventVotes) (members audit.Members, st statement, ok bool) {
-	// One is enough to find out which membership it is about: whoever makes up a
-	// quorum states the same one.
-	if st, ok = v.tally.Decided(1); !ok {
-		return members, st, false
+// receive takes one replica's vote from the wire.
+func (s *Subscription) receive(data []byte) {
+	if v, e, err := protocol.DecodeEventsVote(data); err == nil {
+		s.count(v, e.List)
 	}
-	s.c.judge.Lock()
-	defer s.c.judge.Unlock()
-	for seq := range s.c.filter.views {
-		m := s.c.filter.views[seq]
-		if st, ok = v.tally.Decided(m.Quorum()); ok && st.members == seq {
-			return m, st, true
-		}
-	}
-	return members, st, false
 }
 
 // count counts one replica's vote on an entry's events.
 func (s *Subscription) count(vote protocol.EventsVote, list []host.Event) {
-	seq := vote.Vote.Seq
-	v := s.entries[seq]
-	if vote.Vote.Machine != s.c.opts.Machine || seq < s.from {
+	s.mu.Lock()
+	wanted := vote.Vote.Machine == s.c.opts.Machine && s.filter.wants(vote)
+	s.mu.Unlock()
+	if !wanted {
 		return
 	}
 	s.c.judge.Lock()
 	members, known := s.c.filter.views[vote.Vote.Members]
+	latest := s.c.filter.latest
 	s.c.judge.Unlock()
-	if !known {
+	if !known && vote.Vote.Members > latest {
 		s.c.learnOnce() // and it is asked for again
-		return
 	}
 	key, voter := members.Voter(vote.Vote.Replica)
 	if !voter || members.Mode != audit.Crash && vote.Vote.Verify(key) != nil {
 		return
 	}
-	if v == nil {
-		if len(s.entries) >= maxEventVotes && s.ahead(vote.Vote.Replica) >= maxEventVotes {
-			return
-		}
-		v = &eventVotes{before: make(map[audit.Digest]ordering.Seq), events: make(map[audit.Digest][]host.Event)}
-		s.entries[seq] = v
+	s.mu.Lock()
+	s.filter.add(vote, list, members.Quorum())
+	ready := s.filter.ready()
+	s.mu.Unlock()
+	if !ready {
+		return
 	}
-	// A voter that states two things is a fault; its first statement counts.
-	if v.tally.Add(vote.Vote.Replica, statement{vote.Vote.Chain, vote.Vote.Members, vote.Vote.Outputs}) == nil && len(vote.Events) > 0 {
-		v.events[vote.Vote.Outputs], v.before[vote.Vote.Outputs] = list, vote.Before
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
-// ahead is the number of entries that a voter has voted on and that are kept.
-func (s *Subscription) ahead(replica audit.ReplicaID) (n int) {
-	for _, v := range s.entries {
-		if _, voted := v.tally.Stated(replica); voted {
-			n++
-		}
-	}
-	return n
-}
-
-// poll asks the replicas for what is missing.
+// poll asks the replicas for what is missing, until there is something to give
+// out, all have answered, or it takes too long.
 func (s *Subscription) poll(ctx context.Context) error {
 	s.polled = time.Now()
+	s.pause = min(2*s.pause, eventPoll)
 	members, _ := s.c.nextResponder(ctx)
-	answers, done, err := s.c.asker.ask(protocol.QuerySubject(s.c.opts.Machine), protocol.EventsSinceFormat.Encode(protocol.EventsSince{From: s.from}))
-	if err != nil {
-		return nil // the connection is away, and comes back
+	s.mu.Lock()
+	q := protocol.EventsSince{From: s.filter.from}
+	s.mu.Unlock()
+	_, _ = rand.Read(q.Nonce[:]) // never fails
+	request := protocol.EventsSinceFormat.Encode(q)
+	got := &pages{
+		machine: s.c.opts.Machine, request: protocol.QuestionDigest(request), from: q.From, members: members,
+		by: make(map[audit.ReplicaID]protocol.EventsPage),
 	}
-	defer done()
-	ctx, cancel := context.WithTimeout(ctx, roundPatience)
-	defer cancel()
-	said := make(map[audit.ReplicaID]bool)
-	var gone []ordering.Seq
-	for len(said) < members.Voters() {
-		select {
-		case data := <-answers:
-			var page protocol.EventsPage
-			if protocol.EventsPageFormat.Decode(data, &page) != nil {
-				continue
-			}
-			if _, voter := members.Voter(page.Replica); !voter || said[page.Replica] {
-				continue
-			}
-			said[page.Replica] = true
-			if page.First > s.from {
-				gone = append(gone, page.First)
-			}
+	all, done, err := s.c.asker.ask(protocol.QuerySubject(s.c.opts.Machine), request, func(data []byte) bool {
+		var page protocol.EventsPage
+		if protocol.EventsPageFormat.Decode(data, &page) == nil && got.add(page) {
 			for _, v := range page.Votes {
 				if e, err := v.Open(); err == nil {
 					s.count(v, e.List)
 				}
 			}
-		case <-ctx.Done():
-			return s.lost(gone, members)
 		}
+		return len(got.by) == members.Voters()
+	})
+	if err != nil {
+		s.c.opts.Logger.Debug("ask for events", "err", err)
+		return nil // the connection is away, and comes back
 	}
-	return s.lost(gone, members)
-}
-
-// lost tells that so many voters have dropped the next events that no majority
-// is left to state them.
-func (s *Subscription) lost(gone []ordering.Seq, members audit.Members) error {
-	if members.Voters() == 0 || members.Voters()-len(gone) >= members.Quorum() {
-		return nil
+	timer := time.NewTimer(roundPatience)
+	defer timer.Stop()
+	select {
+	case <-all:
+	case <-s.wake: // an entry is decided
+	case <-timer.C:
+	case <-s.closed:
+	case <-s.c.run.Done():
+	case <-ctx.Done():
 	}
-	e := &EventsGoneError{From: s.from}
-	for _, first := range gone {
-		e.First = max(e.First, first)
+	done()
+	s.more = 0
+	if got.more() {
+		s.more = q.From
 	}
-	return e
+	if first, gone := got.gone(); gone {
+		return &EventsGoneError{From: q.From, First: first}
+	}
+	return nil
 }
 
 // Close ends the subscription; a Next that waits returns ErrClosed.
 func (s *Subscription) Close() error {
-	select {
-	case <-s.closed:
-		return nil
-	default:
-	}
-	close(s.closed)
-	if !s.c.conn.IsConnected() {
-		return nil
-	}
-	return s.sub.Unsubscribe()
+	var err error
+	s.once.Do(func() {
+		close(s.closed)
+		if s.c.conn.IsConnected() {
+			err = s.sub.Unsubscribe()
+		}
+	})
+	return err
 }

@@ -60,6 +60,9 @@ func (m *Machine) Chain() ordering.Chain { return m.chain }
 // Members is the membership after the last entry.
 func (m *Machine) Members() audit.Members { return m.members }
 
+// LastEvents is the last entry in which the guest emitted events, 0 if none.
+func (m *Machine) LastEvents() ordering.Seq { return m.events }
+
 // Module is the digest of the guest that runs; ok is false before DEPLOY.
 func (m *Machine) Module() (module audit.Digest, ok bool) { return m.module, m.deployed }
 

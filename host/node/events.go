@@ -64,11 +64,28 @@ func voterAt(members audit.Members, n uint64) audit.ReplicaID {
 	return voters[n%uint64(len(voters))]
 }
 
+// begin takes note of a state that the replica goes on from, whose last entry with
+// events is last: what is kept of later entries is void, and what is not kept of
+// earlier ones is missing.
+func (e *events) begin(last ordering.Seq) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.list) > 0 && e.list[len(e.list)-1].Vote.Seq > last {
+		e.bytes -= len(e.list[len(e.list)-1].Events)
+		e.list = e.list[:len(e.list)-1]
+	}
+	if len(e.list) > 0 && e.list[len(e.list)-1].Vote.Seq == last {
+		e.last = last
+	} else if e.last != last {
+		e.list, e.bytes, e.first, e.last = nil, 0, last+1, last
+	}
+}
+
 func (e *events) keep(v protocol.EventsVote) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if v.Before != e.last || e.last == 0 {
-		// The first since this replica was started, or a state from elsewhere.
+	if v.Before != e.last {
+		// A state from elsewhere.
 		e.list, e.bytes, e.first = nil, 0, v.Before+1
 	}
 	e.last = v.Vote.Seq
@@ -86,7 +103,10 @@ func (e *events) keep(v protocol.EventsVote) {
 func (e *events) page(from, to ordering.Seq) protocol.EventsPage {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p := protocol.EventsPage{First: e.first}
+	p := protocol.EventsPage{First: e.first, At: to}
+	if e.last <= to {
+		p.Last = e.last
+	}
 	bytes := 0
 	for i := range e.list {
 		v := &e.list[i]
@@ -110,12 +130,15 @@ func (r *Replica) answerEvents(m *nats.Msg) {
 		r.logger.Debug("drop request for events", "err", err)
 		return
 	}
-	r.recent.when(0, func(p point, ok bool) {
+	r.recent.when(0, 0, func(p point, ok bool) {
 		if !ok {
 			return
 		}
 		page := r.events.page(q.From, p.at.Seq)
-		page.Replica = r.id
+		page.Machine, page.Replica, page.Request = string(r.name), r.id, protocol.QuestionDigest(m.Data)
+		if p.mode != audit.Crash {
+			page.Sign(r.key)
+		}
 		r.publish(m.Reply, protocol.EventsPageFormat.Encode(page))
 	})
 }

@@ -61,13 +61,21 @@ func (r *Replica) receiveQuestion(m *nats.Msg, alone bool) {
 		}
 	}
 	r.node.queryBytes.Add(-item.size)
-	r.publish(m.Reply, protocol.ReadAnswerFormat.Encode(protocol.ReadAnswer{Reading: audit.Reading{Replica: r.id, Question: digest}, Busy: true}))
+	r.refuse(digest, m.Reply)
+}
+
+// refuse says that this replica is too busy. It is signed, so that nobody refuses
+// in another's name.
+func (r *Replica) refuse(question audit.Digest, reply string) {
+	reading := audit.Reading{Machine: string(r.name), Replica: r.id, Question: question}
+	reading.Sign(r.key)
+	r.publish(reply, protocol.ReadAnswerFormat.Encode(protocol.ReadAnswer{Reading: reading, Busy: true}))
 }
 
 // statePosition says where this replica is, once it is where the question wants
 // it. Only a replica that votes states this.
 func (r *Replica) statePosition(q protocol.Question, digest audit.Digest, reply string) {
-	r.recent.when(q.From, func(p point, ok bool) {
+	r.recent.when(q.From, 0, func(p point, ok bool) {
 		if ok && q.Exact {
 			p, ok = r.recent.at(q.From)
 		}
@@ -185,7 +193,7 @@ func (r *Replica) runQuery(q query) {
 		return
 	}
 	// It is stated no earlier than a vote on the entry would be.
-	r.recent.when(p.at.Seq, func(_ point, ok bool) {
+	r.recent.when(p.at.Seq, len(encoded), func(_ point, ok bool) {
 		if ok {
 			r.sendReading(p, q.digest, outputs, encoded, q.reply)
 		}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type recent struct {
 	first   ordering.Seq // lowest seq in the ring
 	last    ordering.Seq // highest; 0: none
 	waits   []wait
+	bytes   int // of what the waits hold
 }
 
 // point is the log up to an entry, and the membership there.
@@ -34,6 +36,7 @@ type point struct {
 // wait is a question whose seq has not come yet.
 type wait struct {
 	seq   ordering.Seq
+	size  int
 	until time.Time
 	reply func(point, bool)
 }
@@ -42,6 +45,7 @@ type wait struct {
 const (
 	recentPoints = 4096
 	maxWaits     = 1024
+	maxWaitBytes = 32 << 20
 	waitPatience = time.Second
 )
 
@@ -105,6 +109,7 @@ func (r *recent) takeWaits(fits func(wait) bool) (taken []wait) {
 	for _, w := range r.waits {
 		if fits(w) {
 			taken = append(taken, w)
+			r.bytes -= w.size
 		} else {
 			kept = append(kept, w)
 		}
@@ -115,19 +120,40 @@ func (r *recent) takeWaits(fits func(wait) bool) (taken []wait) {
 }
 
 // when calls reply with the newest point once it is at seq or later; ok is false
-// if that did not come in time.
-func (r *recent) when(seq ordering.Seq, reply func(p point, ok bool)) {
+// if that did not come in time, or too much waits that comes sooner. size is the
+// bytes that reply holds on to.
+func (r *recent) when(seq ordering.Seq, size int, reply func(p point, ok bool)) {
 	r.mu.Lock()
 	p, ok := r.newest()
-	ok = ok && p.at.Seq >= seq
-	if !ok && len(r.waits) < maxWaits {
-		r.waits = append(r.waits, wait{seq, time.Now().Add(waitPatience), reply})
-		reply = nil
+	if ok && p.at.Seq >= seq {
+		r.mu.Unlock()
+		reply(p, true)
+		return
+	}
+	r.waits = append(r.waits, wait{seq, size, time.Now().Add(waitPatience), reply})
+	r.bytes += size
+	var over []wait
+	for len(r.waits) > maxWaits || r.bytes > maxWaitBytes {
+		over = append(over, r.dropFarthest())
 	}
 	r.mu.Unlock()
-	if reply != nil {
-		reply(p, ok)
+	answer(over, point{}, false)
+}
+
+// dropFarthest takes out the wait whose seq is the farthest off, the newest of
+// several: so whoever asks for what may never come keeps nobody else from an
+// answer. The caller holds mu.
+func (r *recent) dropFarthest() wait {
+	far := 0
+	for i := range r.waits {
+		if r.waits[i].seq >= r.waits[far].seq {
+			far = i
+		}
 	}
+	w := r.waits[far]
+	r.bytes -= w.size
+	r.waits = slices.Delete(r.waits, far, far+1)
+	return w
 }
 
 // at returns the point after one entry, if it is known.

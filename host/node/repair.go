@@ -179,8 +179,9 @@ func (r *Replica) restore() error {
 			continue
 		}
 		r.knowPanel(r.machine.Members())
-		return nil
+		break
 	}
+	r.events.begin(r.machine.LastEvents())
 	return nil
 }
 

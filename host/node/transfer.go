@@ -156,6 +156,7 @@ func (r *Replica) adopt(man snapshot.Manifest) error {
 		err := r.machine.Adopt(man)
 		var missing *MissingModuleError
 		if !errors.As(err, &missing) {
+			r.events.begin(r.machine.LastEvents())
 			return err
 		}
 		if err := r.fetchModule(missing.Module); err != nil {

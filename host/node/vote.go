@@ -82,7 +82,7 @@ func (r *Replica) answerAgain(m *nats.Msg) {
 		r.logger.Debug("drop request for an answer", "err", err)
 		return
 	}
-	r.recent.when(q.Seq, func(_ point, ok bool) {
+	r.recent.when(q.Seq, 0, func(_ point, ok bool) {
 		if a, kept := r.answers.find(q); ok && kept {
 			r.publish(host.OutputSubject(string(r.name), q.Client), protocol.AnswerFormat.Encode(a))
 		}

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"crypto/ed25519"
 	"encoding/binary"
 	"fmt"
 
@@ -74,25 +75,45 @@ func (v EventsVote) Open() (Events, error) {
 
 // EventsSince asks every replica for the events of the entries from From on.
 type EventsSince struct {
-	_    struct{} `cbor:",toarray"`
-	From ordering.Seq
+	_     struct{} `cbor:",toarray"`
+	Nonce [16]byte // drawn for this request, so that no older page answers it
+	From  ordering.Seq
 }
 
 // EventsSinceFormat is the encoding of such a request. It goes to QuerySubject.
 const EventsSinceFormat canonical.Format = "LSf1"
 
 // EventsPage answers it: votes with their events, ascending by seq, as many as
-// fit. What it says besides is the replica's own word.
+// fit. Each vote is signed by itself; the page's signature covers what it says
+// besides.
 type EventsPage struct {
-	_       struct{} `cbor:",toarray"`
-	Replica audit.ReplicaID
-	First   ordering.Seq // events of entries from here on are kept
-	Last    ordering.Seq // the last entry that had events; 0: none
-	Votes   []EventsVote
+	_         struct{} `cbor:",toarray"`
+	Machine   string
+	Replica   audit.ReplicaID
+	Request   audit.Digest // QuestionDigest of the request's bytes
+	First     ordering.Seq // events of entries from here on are kept
+	Last      ordering.Seq // the last entry up to At that had events; 0: none
+	At        ordering.Seq // where the replica is: the page tells of nothing after it
+	Signature []byte       // empty on machines of mode crash
+	Votes     []EventsVote
 }
 
-// EventsPageFormat is the encoding of a page.
+// EventsPageFormat is the encoding of a page. A signature covers the format's
+// bytes of the page without votes and signature.
 const EventsPageFormat canonical.Format = "LSg1"
+
+// Sign sets the signature.
+func (p *EventsPage) Sign(key ed25519.PrivateKey) { p.Signature = ed25519.Sign(key, p.signed()) }
+
+// Verify checks the signature against the replica's public key.
+func (p *EventsPage) Verify(key ed25519.PublicKey) bool {
+	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, p.signed(), p.Signature)
+}
+
+func (p EventsPage) signed() []byte {
+	p.Signature, p.Votes = nil, nil
+	return EventsPageFormat.Encode(p)
+}
 
 // EventsSubject is where replicas publish their votes on events.
 func EventsSubject(machine string) string { return fmt.Sprintf("lockstep.%s.events", machine) }

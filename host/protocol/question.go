@@ -71,7 +71,9 @@ type ReadAnswer struct {
 	_        struct{} `cbor:",toarray"`
 	Reading  audit.Reading
 	Receipts []byte // encoded Receipts, numbered from 1; empty if not the responder
-	Busy     bool   // too many questions wait: nothing was done, nothing is stated
+	// Busy tells that too many questions wait: nothing was done. The reading then
+	// names the question and states nothing else: its seq is 0.
+	Busy bool
 }
 
 // ReadAnswerFormat is the encoding of an answer to a question.

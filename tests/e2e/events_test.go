@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"lockstep/client"
 	"lockstep/host"
+	"lockstep/host/protocol"
 )
 
 // emit has the effects guest emit a number; emitted is that event.
@@ -120,5 +123,94 @@ func TestEventOfOneReplica(t *testing.T) {
 	at := call(t, cl, emit(7)).Seq
 	if e := next(t, s); e.Seq != at || string(e.Data) != string(emitted(7)) {
 		t.Errorf("first event is %q at seq %d, want that of seq %d", e.Data, e.Seq, at)
+	}
+}
+
+// A replica that answers requests for events in everybody's name, saying that they are
+// gone, or that there were others, ends no subscription and adds nothing to it.
+func TestPagesOfOneReplica(t *testing.T) {
+	dir := t.TempDir()
+	c := startIn(t, dir, "effects", nil)
+	cl := connect(t, c, "effects")
+	deploy(t, c, cl, effects(t), host.Config{})
+	first := call(t, cl, emit(0)).Seq
+	for i := range uint32(9) {
+		call(t, cl, emit(i+1))
+	}
+	p := replace(t, c, dir, "effects")
+	asked := make(chan struct{}, 1024)
+	if _, err := p.conn.Subscribe(protocol.QuerySubject("effects"), func(m *nats.Msg) {
+		var q protocol.EventsSince
+		if protocol.EventsSinceFormat.Decode(m.Data, &q) != nil {
+			return
+		}
+		for i := range 3 {
+			page := protocol.EventsPage{
+				Machine: "effects", Replica: c.Name(i), Request: protocol.QuestionDigest(m.Data),
+				First: q.From + 1000, Last: 1 << 60, At: 1 << 60, Votes: []protocol.EventsVote{p.vote(q.From, "lie")},
+			}
+			page.Sign(p.key)
+			_ = m.Respond(protocol.EventsPageFormat.Encode(page))
+		}
+		asked <- struct{}{}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	late, err := connect(t, c, "effects").Subscribe(within(t, patience), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint32(10) {
+		if e := next(t, late); string(e.Data) != string(emitted(i)) {
+			t.Fatalf("event %d is %q at seq %d", i, e.Data, e.Seq)
+		}
+	}
+	// One that waits is not told that what it waits for is gone either.
+	call(t, cl, emit(10))
+	if e := next(t, late); string(e.Data) != string(emitted(10)) {
+		t.Errorf("event is %q at seq %d", e.Data, e.Seq)
+	}
+	if len(asked) == 0 {
+		t.Error("the liar was never asked: the test shows nothing")
+	}
+}
+
+// Events that no majority keeps any more are an error that says from where on they are
+// kept, and not a wait for ever.
+func TestEventsThatAreGone(t *testing.T) {
+	c, cl := deployed(t, "effects", effects(t), host.Config{})
+	first := call(t, cl, emit(0)).Seq
+	at, err := cl.Checkpoint(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.Len() {
+		await(t, "the checkpoint on disk", func() bool {
+			stored := c.Node(i).Replica("effects").Info().Stored
+			return len(stored) > 0 && stored[len(stored)-1].Seq >= at.Seq
+		})
+		c.Kill(i)
+		if err := c.Restart(within(t, patience), i); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the replica's vote", func() bool { return c.Node(i).Replica("effects").Info().Phase == host.PhaseVoting })
+	}
+	s, err := cl.Subscribe(within(t, patience), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone *client.EventsGoneError
+	if e, err := s.Next(within(t, patience)); !errors.As(err, &gone) || gone.From != first || gone.First <= first {
+		t.Fatalf("next is %+v, %v, want that it is gone", e, err)
+	}
+	if s, err = cl.Subscribe(within(t, patience), gone.First); err != nil {
+		t.Fatal(err)
+	}
+	call(t, cl, emit(1))
+	if e := next(t, s); string(e.Data) != string(emitted(1)) {
+		t.Errorf("event is %q at seq %d", e.Data, e.Seq)
 	}
 }

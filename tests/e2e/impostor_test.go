@@ -96,15 +96,21 @@ func (p *impostor) answer(say func(q protocol.Question, r *audit.Reading) host.R
 // emit votes for events that nobody else has, and sends them.
 func (p *impostor) emit(seq ordering.Seq, data string) {
 	p.t.Helper()
+	vote := protocol.EventsVoteFormat.Encode(p.vote(seq, data))
+	if err := errors.Join(p.conn.Publish(protocol.EventsSubject(p.info.Machine), vote), p.conn.Flush()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// vote is its vote on an event that nobody else has.
+func (p *impostor) vote(seq ordering.Seq, data string) protocol.EventsVote {
 	v := protocol.EventsVote{Events: protocol.EventsFormat.Encode(protocol.Events{List: []host.Event{{Data: []byte(data)}}})}
 	v.Vote = audit.Vote{
 		Machine: p.info.Machine, Replica: p.id, Epoch: p.info.Epoch, Seq: seq, Chain: p.info.Chain,
 		Members: p.info.Members.Seq, Outputs: protocol.EventsDigest(0, v.Events),
 	}
 	v.Vote.Sign(p.key)
-	if err := errors.Join(p.conn.Publish(protocol.EventsSubject(p.info.Machine), protocol.EventsVoteFormat.Encode(v)), p.conn.Flush()); err != nil {
-		p.t.Fatal(err)
-	}
+	return v
 }
 
 // said is a receipt of a query.
