@@ -119,7 +119,7 @@ func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 
 // lifecycle completes a call that the host makes of its own accord.
 func (m *Machine) lifecycle(c Call, config Config) Call {
-	c.Seq, c.Time, c.Random, c.Gas = m.seq, m.time, m.random(0), config.LifecycleGas
+	c.Seq, c.Time, c.Random, c.Gas = m.seq, m.time, randomOfInput(m.chain, 0), config.LifecycleGas
 	return c
 }
 

@@ -54,7 +54,7 @@ type Call struct {
 	Seq    ordering.Seq  // what the guest sees as seq
 	Time   ordering.Time // what the guest sees as time; never less than in the call before
 	Caller [32]byte      // what the guest sees as caller
-	Random [32]byte      // key of the random stream of this call
+	Random RandomKey     // of the random stream of this call
 	Gas    uint64        // limit, > 0
 }
 

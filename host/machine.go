@@ -35,8 +35,10 @@ type Machine struct {
 
 	guest    Guest // nil before DEPLOY
 	tree     *snapshot.Tree
-	unhashed pageSet // committed since the tree was last updated
-	scrubbed uint32  // pages compared by Scrub so far
+	pending  []pendingCall // of the entry that runs; kept for its room
+	receipts Receipts      // likewise
+	unhashed pageSet       // committed since the tree was last updated
+	scrubbed uint32        // pages compared by Scrub so far
 }
 
 // New returns a machine before its first entry. profile is the version of the
@@ -208,7 +210,11 @@ func (m *Machine) reply(s Session, receipts Receipts) *Reply {
 
 // batch runs the inputs in order.
 func (m *Machine) batch(b Batch, t *Transition) *Reply {
-	receipts := make(Receipts, 0, len(b.Inputs))
+	receipts := m.receipts[:0]
+	defer func() {
+		clear(receipts) // of outputs
+		m.receipts = receipts
+	}()
 	window, ok := m.sessions.open(b.Session, m.seq)
 	if !ok {
 		for _, in := range b.Inputs {

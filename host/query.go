@@ -38,7 +38,7 @@ func (m *Machine) Query(input []byte, caller ClientID) Receipt {
 	}
 	o := m.guest.Call(Call{
 		Export: wasmabi.ExportQuery, Input: input, Seq: m.seq, Time: m.time, Caller: caller,
-		Random: m.random(queryStream), Gas: m.config.QueryGas,
+		Random: randomOfInput(m.chain, queryStream), Gas: m.config.QueryGas,
 	})
 	m.guest.Undo()
 	return receiptOf(0, o)

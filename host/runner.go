@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/zeebo/blake3"
-
 	"lockstep/wasmabi"
 )
 
@@ -17,12 +15,12 @@ import (
 // then again, and commits them. So an entry runs each call at most twice, however
 // many fail: a good one once more, and a failed one never again.
 type runner struct {
-	m       *Machine
-	t       *Transition
-	caller  ClientID
-	pending []pendingCall // ran since the last commit, all ok
+	m      *Machine
+	t      *Transition
+	caller ClientID
 }
 
+// pendingCall is one that ran since the last commit, and was ok.
 type pendingCall struct {
 	call Call
 	gas  uint64
@@ -39,7 +37,7 @@ func (r *runner) input(index uint32, in Input) Receipt {
 	}
 	o := r.call(Call{
 		Export: wasmabi.ExportApply, Input: in.Payload, Seq: m.seq, Time: m.time, Caller: r.caller,
-		Random: m.random(index), Gas: m.config.InputGas,
+		Random: randomOfInput(m.chain, index), Gas: m.config.InputGas,
 	})
 	if o.Status == wasmabi.OK {
 		m.takeEffects(r.t, o, EventOfInput, int64(index))
@@ -53,7 +51,7 @@ func (r *runner) timer(due Timer) {
 	m := r.m
 	o := r.call(Call{
 		Export: wasmabi.ExportTimer, Input: binary.LittleEndian.AppendUint64(nil, uint64(due.ID)), Seq: m.seq, Time: m.time,
-		Random: m.randomOfTimer(due.ID), Gas: m.config.InputGas,
+		Random: randomOfTimer(m.chain, due.ID), Gas: m.config.InputGas,
 	})
 	if o.Status == wasmabi.OK {
 		m.takeEffects(r.t, o, EventOfTimer, due.ID)
@@ -71,7 +69,7 @@ func (r *runner) call(c Call) Outcome {
 		r.undo()
 		return o
 	}
-	r.pending = append(r.pending, pendingCall{c, o.Gas})
+	r.m.pending = append(r.m.pending, pendingCall{c, o.Gas})
 	return o
 }
 
@@ -86,7 +84,7 @@ func (m *Machine) bounded(o Outcome) Outcome {
 // undo takes back the call that just failed and keeps those before it.
 func (r *runner) undo() {
 	r.m.guest.Undo()
-	for _, p := range r.pending {
+	for _, p := range r.m.pending {
 		if o := r.m.guest.Call(p.call); o.Status != wasmabi.OK || o.Gas != p.gas {
 			// Determinism is broken: stopping beats diverging.
 			panic(fmt.Sprintf("call ran again ended %v with %d gas, first ok with %d", o.Status, o.Gas, p.gas))
@@ -97,9 +95,10 @@ func (r *runner) undo() {
 
 // finish commits what ran.
 func (r *runner) finish() {
-	if len(r.pending) > 0 {
+	if len(r.m.pending) > 0 {
 		r.m.commit()
-		r.pending = r.pending[:0]
+		clear(r.m.pending) // of payloads
+		r.m.pending = r.m.pending[:0]
 	}
 }
 
@@ -108,19 +107,4 @@ func (r *runner) keepLog(line []byte) {
 		line = line[:max(room, 0)]
 	}
 	r.t.Log = append(r.t.Log, line...)
-}
-
-// random is the key of the stream that the input at an index of the last entry
-// draws from: a function of everything ordered so far, known to nobody before.
-func (m *Machine) random(index uint32) [32]byte {
-	const domain = "lockstep random v1\x00"
-	b := append([]byte(domain), m.chain[:]...)
-	return blake3.Sum256(binary.BigEndian.AppendUint32(b, index))
-}
-
-// randomOfTimer is the same for the timer of an id.
-func (m *Machine) randomOfTimer(id int64) [32]byte {
-	const domain = "lockstep random of timer v1\x00"
-	b := append([]byte(domain), m.chain[:]...)
-	return blake3.Sum256(binary.BigEndian.AppendUint64(b, uint64(id)))
 }

@@ -30,7 +30,7 @@ type sessions struct {
 type session struct {
 	floor    uint64
 	used     ordering.Seq
-	receipts map[uint64]Receipt
+	receipts []Receipt // ascending by number
 	bytes    int
 }
 
@@ -42,7 +42,7 @@ func (s *sessions) open(head Session, seq ordering.Seq) (w *session, ok bool) {
 		if head.Opened < s.evicted {
 			return nil, false
 		}
-		w = &session{receipts: make(map[uint64]Receipt)}
+		w = &session{}
 		if s.byClient == nil {
 			s.byClient = make(map[ClientID]*session)
 		}
@@ -54,33 +54,39 @@ func (s *sessions) open(head Session, seq ordering.Seq) (w *session, ok bool) {
 	return w, true
 }
 
+// find tells where the receipt of a number is, or would be. Clients count up, so
+// that it is behind all others most times.
+func (w *session) find(number uint64) (at int, ok bool) {
+	if n := len(w.receipts); n == 0 || w.receipts[n-1].Number < number {
+		return n, false
+	}
+	return slices.BinarySearchFunc(w.receipts, number, func(r Receipt, n uint64) int { return cmp.Compare(r.Number, n) })
+}
+
 // lookup returns the receipt of an input that was applied before, or of one
 // that is refused because nobody knows any more.
 func (w *session) lookup(number uint64) (Receipt, bool) {
 	if number < w.floor {
 		return refused(number, RefusedTooLate, ""), true
 	}
-	r, ok := w.receipts[number]
-	if ok {
-		r.Duplicate = true
+	at, ok := w.find(number)
+	if !ok {
+		return Receipt{}, false
 	}
-	return r, ok
+	r := w.receipts[at]
+	r.Duplicate = true
+	return r, true
 }
 
 // remember keeps the receipt of an input that was applied just now, and
 // forgets the lowest numbers past the window.
 func (s *sessions) remember(w *session, r Receipt) {
-	w.receipts[r.Number] = r
+	at, _ := w.find(r.Number)
+	w.receipts = slices.Insert(w.receipts, at, r)
 	w.bytes += len(r.Output)
 	s.bytes += len(r.Output)
-	if len(w.receipts) <= maxWindow && w.bytes <= maxWindowBytes {
-		return
-	}
-	for _, number := range w.numbers() {
-		if len(w.receipts) <= maxWindow && w.bytes <= maxWindowBytes {
-			return
-		}
-		s.raise(w, number+1)
+	for len(w.receipts) > maxWindow || w.bytes > maxWindowBytes {
+		s.raise(w, w.receipts[0].Number+1)
 	}
 }
 
@@ -89,35 +95,21 @@ func (s *sessions) raise(w *session, floor uint64) {
 	if floor <= w.floor {
 		return
 	}
-	if floor-w.floor < uint64(len(w.receipts)) {
-		for n := w.floor; n < floor; n++ {
-			s.forget(w, n)
-		}
-	} else {
-		for _, n := range w.numbers() {
-			if n < floor {
-				s.forget(w, n)
-			}
-		}
-	}
 	w.floor = floor
-}
-
-func (s *sessions) forget(w *session, number uint64) {
-	n := len(w.receipts[number].Output)
-	w.bytes -= n
-	s.bytes -= n
-	delete(w.receipts, number)
-}
-
-// numbers returns the input numbers of the window, ascending.
-func (w *session) numbers() []uint64 {
-	numbers := make([]uint64, 0, len(w.receipts))
-	for n := range w.receipts {
-		numbers = append(numbers, n)
+	n, _ := w.find(floor)
+	if n == 0 {
+		return
 	}
-	slices.Sort(numbers)
-	return numbers
+	for _, r := range w.receipts[:n] {
+		w.bytes -= len(r.Output)
+		s.bytes -= len(r.Output)
+	}
+	if n < len(w.receipts)/2 {
+		clear(w.receipts[:n])
+		w.receipts = w.receipts[n:] // whose room goes when they are copied next
+		return
+	}
+	w.receipts = slices.Delete(w.receipts, 0, n)
 }
 
 // evict drops the sessions that were not used for longest until the bounds
@@ -160,16 +152,12 @@ type sessionRecord struct {
 	Receipts []Receipt // ascending by number
 }
 
-// records returns the sessions ascending by client.
+// records returns the sessions ascending by client. They share the receipts.
 func (s *sessions) records() []sessionRecord {
 	list := make([]sessionRecord, 0, len(s.byClient))
 	for _, c := range s.clients(func(a, b ClientID) int { return bytes.Compare(a[:], b[:]) }) {
 		w := s.byClient[c]
-		r := sessionRecord{Client: c, Floor: w.floor, Used: w.used}
-		for _, n := range w.numbers() {
-			r.Receipts = append(r.Receipts, w.receipts[n])
-		}
-		list = append(list, r)
+		list = append(list, sessionRecord{Client: c, Floor: w.floor, Used: w.used, Receipts: w.receipts})
 	}
 	return list
 }
@@ -177,10 +165,9 @@ func (s *sessions) records() []sessionRecord {
 func sessionsOf(records []sessionRecord, evicted ordering.Seq) sessions {
 	s := sessions{byClient: make(map[ClientID]*session, len(records)), evicted: evicted}
 	for _, r := range records {
-		w := &session{floor: r.Floor, used: r.Used, receipts: make(map[uint64]Receipt, len(r.Receipts))}
-		for _, receipt := range r.Receipts {
-			w.receipts[receipt.Number] = receipt
-			w.bytes += len(receipt.Output)
+		w := &session{floor: r.Floor, used: r.Used, receipts: r.Receipts}
+		for i := range r.Receipts {
+			w.bytes += len(r.Receipts[i].Output)
 		}
 		s.bytes += w.bytes
 		s.byClient[r.Client] = w

@@ -1,8 +1,10 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/audit"
 	"lockstep/audit/canonical"
@@ -41,11 +43,11 @@ type systemRecord struct {
 	Events   ordering.Seq
 }
 
-// SystemFormat is the encoding of the system state.
-const SystemFormat canonical.Format = "LSS1"
+// systemFormat is the encoding of the system state.
+const systemFormat canonical.Format = "LSS1"
 
 func (s *system) encode() []byte {
-	return SystemFormat.Encode(systemRecord{
+	return systemFormat.Encode(systemRecord{
 		Time: s.time, Deployed: s.deployed, Module: s.module, Config: s.config, Members: s.members,
 		Evicted: s.sessions.evicted, Sessions: s.sessions.records(), Timers: s.timers.records(), Events: s.events,
 	})
@@ -53,8 +55,13 @@ func (s *system) encode() []byte {
 
 func (s *system) decode(data []byte) error {
 	var r systemRecord
-	if err := SystemFormat.Decode(data, &r); err != nil {
+	if err := systemFormat.Decode(data, &r); err != nil {
 		return err
+	}
+	for _, w := range r.Sessions {
+		if !slices.IsSortedFunc(w.Receipts, func(a, b Receipt) int { return cmp.Compare(a.Number, b.Number) }) {
+			return fmt.Errorf("receipts of client %v do not ascend", w.Client)
+		}
 	}
 	s.time, s.deployed, s.module, s.config, s.members = r.Time, r.Deployed, r.Module, r.Config, r.Members
 	s.sessions, s.timers, s.events = sessionsOf(r.Sessions, r.Evicted), timersOf(r.Timers), r.Events

@@ -146,7 +146,7 @@ func (g *guest) fillRandom(into []byte) {
 		price += priceStream
 	}
 	g.charge(price)
-	g.random.read(&g.call.Random, into)
+	g.random.read(g.call.Random, into)
 }
 
 // logLine adds a line to the log.

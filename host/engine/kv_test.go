@@ -17,7 +17,9 @@ import (
 // kvCall is the nth call of a machine that runs the store.
 func kvCall(n int, export string, input []byte) host.Call {
 	c := host.Call{Export: export, Input: input, Seq: ordering.Seq(n), Time: ordering.Time(n) * 1_000_000, Gas: 1_000_000_000}
-	binary.LittleEndian.PutUint64(c.Random[:], uint64(n))
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], uint64(n))
+	c.Random = host.RandomKey{Seed: key}
 	return c
 }
 

@@ -42,7 +42,7 @@ func program(t *testing.T, open guesttest.Open, wasm []byte, seed byte) (call fu
 	call = func(export, command string) host.Outcome {
 		o := g.Call(host.Call{
 			Export: export, Input: []byte(command), Gas: 2_000_000_000,
-			Time: ordering.Time(at.UnixNano()), Seq: 1 << 40, Caller: [32]byte{0xca, 0x11}, Random: [32]byte{seed},
+			Time: ordering.Time(at.UnixNano()), Seq: 1 << 40, Caller: [32]byte{0xca, 0x11}, Random: host.RandomKey{Seed: [32]byte{seed}},
 		})
 		if o.Status != wasmabi.OK {
 			g.Undo()

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"github.com/zeebo/blake3"
+
+	"lockstep/host"
 )
 
 // randomContext separates the stream from any other use of its key.
@@ -17,11 +19,12 @@ type random struct {
 
 func (r *random) reset() { r.stream = nil }
 
-func (r *random) read(key *[32]byte, into []byte) {
+func (r *random) read(from host.RandomKey, into []byte) {
 	if r.stream == nil {
 		if r.hasher == nil {
 			r.hasher = blake3.NewDeriveKey(randomContext)
 		}
+		key := from.Key()
 		r.hasher.Reset()
 		_, _ = r.hasher.Write(key[:])
 		r.stream = r.hasher.Digest()

@@ -42,7 +42,7 @@ func newWASIRig(t testing.TB) wasiRig {
 	for _, f := range wasiFuncs() {
 		r.funcs[f.decl.Name] = f
 	}
-	r.begin(host.Call{Gas: math.MaxInt64, Time: 5_000_000, Random: [32]byte{1}})
+	r.begin(host.Call{Gas: math.MaxInt64, Time: 5_000_000, Random: host.RandomKey{Seed: [32]byte{1}}})
 	return r
 }
 
@@ -264,7 +264,7 @@ func TestWASIRandom(t *testing.T) {
 	r.want("random", r.call("random_get", 300, 40), errnoSuccess)
 	first := bytes.Clone(r.memory.pages.Live()[300:340])
 	r.want("random", r.call("random_get", nowhere-4, 5), errnoFault)
-	r.begin(host.Call{Gas: math.MaxInt64, Random: [32]byte{1}})
+	r.begin(host.Call{Gas: math.MaxInt64, Random: host.RandomKey{Seed: [32]byte{1}}})
 	r.fillRandom(r.bytes(300, 8))
 	r.want("random", r.call("random_get", 308, 32), errnoSuccess)
 	if got := r.memory.pages.Live()[300:340]; !bytes.Equal(got, first) {

@@ -203,7 +203,7 @@ func testAmbient(t *testing.T, open Open) {
 	copy(caller[:], "the client that asks, by its id.")
 	out := r.must(r.Call(host.Call{
 		Export: wasmabi.ExportApply, Input: input(doAmbient), Gas: gasLimit,
-		Time: 1<<62 + 5, Seq: 1<<63 + 9, Caller: caller, Random: [32]byte{1},
+		Time: 1<<62 + 5, Seq: 1<<63 + 9, Caller: caller, Random: host.RandomKey{Seed: [32]byte{1}},
 	}))
 	if got := binary.LittleEndian.Uint64(out); got != 1<<62+5 {
 		t.Errorf("guest saw time %d, want %d", got, uint64(1<<62+5))
@@ -220,7 +220,7 @@ func testAmbient(t *testing.T, open Open) {
 func testRandom(t *testing.T, open Open) {
 	r := start(t, open, "probe")
 	draw := func(key byte) []byte {
-		return r.must(r.Call(host.Call{Export: wasmabi.ExportApply, Input: input(doAmbient), Gas: gasLimit, Random: [32]byte{key}}))[48:]
+		return r.must(r.Call(host.Call{Export: wasmabi.ExportApply, Input: input(doAmbient), Gas: gasLimit, Random: host.RandomKey{Seed: [32]byte{key}}}))[48:]
 	}
 	first := draw(1)
 	if again := draw(1); !bytes.Equal(first, again) {

@@ -158,7 +158,7 @@ func recordRun(t *testing.T) (records []record, want []answer, root audit.Digest
 			t.Fatalf("call %d: %v, %v, %s", i, o.Status, o.Trap, o.Log)
 		}
 		want = append(want, a)
-		records = append(records, record{c.Export, c.Input, fmt.Sprint(int64(c.Time)), fmt.Sprint(c.Gas), stream(c.Random), o.Status != wasmabi.OK})
+		records = append(records, record{c.Export, c.Input, fmt.Sprint(int64(c.Time)), fmt.Sprint(c.Gas), stream(c.Random.Key()), o.Status != wasmabi.OK})
 	}
 	if ends[wasmabi.Rejected] == 0 || ends[wasmabi.OutOfGas] == 0 || ends[wasmabi.OK] < replayed/2 {
 		t.Errorf("calls ended %v", ends)
@@ -207,7 +207,9 @@ func inputs() []host.Call {
 	}
 	for i := range calls {
 		calls[i].Seq, calls[i].Time = ordering.Seq(i), ordering.Time(i)*1_000_000
-		binary.LittleEndian.PutUint64(calls[i].Random[:], uint64(i))
+		var key [32]byte
+		binary.LittleEndian.PutUint64(key[:], uint64(i))
+		calls[i].Random = host.RandomKey{Seed: key}
 	}
 	return calls
 }

@@ -22,7 +22,6 @@ var anyOrder = map[string]string{
 	"audit/tally.go Possible":     "asks whether there is one",
 	"audit/tally.go Supporters":   "sorted before it is returned",
 	"host/session.go clients":     "sorted before it is returned, by an order without ties",
-	"host/session.go numbers":     "sorted before it is returned",
 	"host/timer.go records":       "sorted before it is returned",
 }
 
