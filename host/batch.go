@@ -105,7 +105,7 @@ type Control struct {
 }
 
 // ControlFormat is the encoding of an entry with a control input.
-const ControlFormat canonical.Format = "LSC1"
+const ControlFormat canonical.Format = ordering.ControlMagic
 
 // ControlKind says what a control input does.
 type ControlKind uint8

@@ -246,6 +246,7 @@ func TestThreeNodes(t *testing.T) {
 	if _, errs, code := n.lockstep("call", "kv", "nonsense"); code != exitGuest || !strings.Contains(errs, "rejected") {
 		t.Errorf("call that the guest rejects: exit code %d, %s", code, errs)
 	}
+	n.clientQuits()
 	n.must("upgrade", "kv", "v2.wasm")
 	n.rolling()
 	n.awaitVoting("kv")
@@ -264,6 +265,19 @@ func TestThreeNodes(t *testing.T) {
 	}
 	if out := n.must("top", "counter", "--every", "100ms"); strings.Count(out, "voting") != 3 {
 		t.Errorf("top says %s", out)
+	}
+}
+
+// clientQuits has a client ask a voter to quit, past the command: the servers do not let it.
+func (n *processes) clientQuits() {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), 3*time.Second)
+	defer cancel()
+	if _, err := n.client("client.nk").Quit(ctx, "n3"); err == nil {
+		n.t.Error("a client's key makes a voter quit")
+	}
+	if out := n.must("status", "kv"); strings.Count(out, "voting") != 3 {
+		n.t.Errorf("after a client asked n3 to quit:\n%s", out)
 	}
 }
 

@@ -33,11 +33,10 @@ var (
 )
 
 // Appender puts entries into a log. It needs no permission but to publish to the
-// input subject and to subscribe to the connection's inbox.
+// input subject, and for control inputs to theirs, and to subscribe to the connection's inbox.
 type Appender struct {
 	nc      *nats.Conn
 	ref     Ref
-	subject string
 	stream  string
 	inbox   string // replies go to inbox + token
 	sub     *nats.Subscription
@@ -67,7 +66,7 @@ func NewAppender(nc *nats.Conn, ref Ref) (*Appender, error) {
 		return nil, err
 	}
 	a := &Appender{
-		nc: nc, ref: ref, subject: ref.InputSubject(), stream: ref.StreamName(),
+		nc: nc, ref: ref, stream: ref.StreamName(),
 		inbox:   nc.NewInbox() + ".",
 		slots:   make(chan struct{}, MaxInFlight),
 		closed:  make(chan struct{}),
@@ -156,7 +155,7 @@ func (a *Appender) send(data []byte, done func(ordering.Seq, error)) (token uint
 	}
 	a.mu.Unlock()
 
-	err = a.nc.PublishRequest(a.subject, a.inbox+strconv.FormatUint(token, 36), data)
+	err = a.nc.PublishRequest(a.ref.subjectOf(data), a.inbox+strconv.FormatUint(token, 36), data)
 	if err != nil && a.take(token) != nil {
 		if errors.Is(err, nats.ErrMaxPayload) {
 			return 0, fmt.Errorf("append to %s: %w: server takes %d", a.ref, ordering.ErrTooLarge, a.nc.MaxPayload())

@@ -226,7 +226,7 @@ func (c Config) stream() njs.StreamConfig {
 	return njs.StreamConfig{
 		Name:        c.StreamName(),
 		Description: "Lockstep: the inputs of one machine, in order",
-		Subjects:    []string{c.InputSubject()},
+		Subjects:    []string{c.InputSubject(), c.ControlSubject()},
 		Storage:     njs.FileStorage,
 		Replicas:    replicas,
 		FirstSeq:    first,
@@ -254,7 +254,7 @@ func (c Config) stream() njs.StreamConfig {
 		Duplicates: 100 * time.Millisecond,
 
 		AllowDirect: true,
-		RePublish:   &njs.RePublish{Source: c.InputSubject(), Destination: c.RepublishSubject()},
+		RePublish:   &njs.RePublish{Source: c.entries("*"), Destination: c.RepublishSubject()},
 
 		Metadata: map[string]string{
 			metaFormat:  formatVersion,

@@ -166,8 +166,8 @@ func TestCreateOverUnsafe(t *testing.T) {
 	} {
 		cfg := jetstream.Config{Ref: newRef()}
 		unsafe := s.CachedInfo().Config
-		unsafe.Name, unsafe.Subjects = cfg.StreamName(), []string{cfg.InputSubject()}
-		unsafe.RePublish = &njs.RePublish{Source: cfg.InputSubject(), Destination: cfg.RepublishSubject()}
+		unsafe.Name, unsafe.Subjects = cfg.StreamName(), []string{cfg.InputSubject(), cfg.ControlSubject()}
+		unsafe.RePublish = &njs.RePublish{Source: strings.TrimSuffix(cfg.InputSubject(), "input") + "*", Destination: cfg.RepublishSubject()}
 		unsafe.Metadata = maps.Clone(unsafe.Metadata)
 		unsafe.Metadata["lockstep.machine"] = string(cfg.Machine)
 		change(&unsafe)

@@ -75,7 +75,7 @@ func CheckStream(ref Ref, got njs.StreamConfig) []Finding {
 	check(got.PersistMode == njs.AsyncPersistMode, true, "persist mode", "async", "default",
 		"entries are acknowledged before they are written")
 	check(!got.AllowDirect, true, "direct get", "off", "on", "replicas cannot fetch entries that they missed")
-	check(!ref.hasSubjects(got.Subjects), true, "subjects", strings.Join(got.Subjects, " "), ref.InputSubject(),
+	check(!ref.hasSubjects(got.Subjects), true, "subjects", strings.Join(got.Subjects, " "), ref.InputSubject()+" "+ref.ControlSubject(),
 		"inputs do not reach the log, or other messages do")
 	check(got.RePublish == nil || *got.RePublish != *want.RePublish, false, "republish", republish(got.RePublish), republish(want.RePublish),
 		"replicas learn of entries late, by asking")

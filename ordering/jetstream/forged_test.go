@@ -198,3 +198,35 @@ func TestHostileFlood(t *testing.T) {
 		t.Errorf("%d messages came in for %d entries", got, 2*n)
 	}
 }
+
+// TestControlElsewhere has a control input among other inputs, where any client may publish: it
+// asks nothing, however it is read. On their own subject control inputs are entries like others.
+func TestControlElsewhere(t *testing.T) {
+	c := jetstreamtest.Start(t, 1)
+	ref := newRef()
+	create(t, c, jetstream.Config{Ref: ref})
+	nc := c.Connect(t, 0)
+	live := open(t, c, 0, ref)
+	control := ordering.ControlMagic + " quit"
+	for _, m := range []struct{ subject, header string }{
+		{ref.InputSubject(), ""},
+		{ref.InputSubject(), "NATS/1.0\r\nNats-Subject: " + ref.ControlSubject() + "\r\n\r\n"}, // and it lies about where
+		{ref.ControlSubject(), ""},
+	} {
+		if m.header != "" {
+			dialRaw(t, c.URLs()[0]).publish(m.subject, m.header, control)
+		} else if _, err := nc.Request(m.subject, []byte(control), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := live.Append(within(t, time.Minute), []byte(control)); err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]*jetstream.Log{"as it came": live, "later": open(t, c, 0, ref)} {
+		for i, e := range readTo(t, l, 1, 4) {
+			if want := []string{"", "", control, control}[i]; string(e.Data) != want {
+				t.Errorf("read %s: entry %d is %q, want %q", name, e.Seq, e.Data, want)
+			}
+		}
+	}
+}

@@ -29,10 +29,41 @@ func (r Ref) StreamName() string {
 	return "LOCKSTEP_" + string(r.Machine) + "_" + r.epoch()
 }
 
-// InputSubject is lockstep.<machine>.in.<epoch>. What is published there is an
-// entry.
-func (r Ref) InputSubject() string {
-	return "lockstep." + string(r.Machine) + ".in." + r.epoch()
+// InputSubject is lockstep.<machine>.in.<epoch>.input. What is published there is an
+// entry, but for control inputs: those ask nothing.
+func (r Ref) InputSubject() string { return r.entries("input") }
+
+// ControlSubject is lockstep.<machine>.in.<epoch>.control, for control inputs. Who may
+// publish there decides what the machine is.
+func (r Ref) ControlSubject() string { return r.entries("control") }
+
+// subjectOf is the subject that an entry is published to.
+func (r Ref) subjectOf(data []byte) string {
+	if ordering.IsControl(data) {
+		return r.ControlSubject()
+	}
+	return r.InputSubject()
+}
+
+// carries tells whether what is published to a subject is an entry of the log.
+func (r Ref) carries(subject string) bool {
+	return subject == r.InputSubject() || subject == r.ControlSubject() || subject == r.SeedSubject()
+}
+
+// entry is what a message that was published to a subject is in the log: a seed is the entry that it
+// carries, and a control input among other inputs is one that asks nothing.
+func (r Ref) entry(subject string, e ordering.Entry) ordering.Entry {
+	switch {
+	case subject == r.SeedSubject():
+		return r.unseed(e)
+	case subject == r.InputSubject() && ordering.IsControl(e.Data):
+		e.Data = nil
+	}
+	return e
+}
+
+func (r Ref) entries(kind string) string {
+	return "lockstep." + string(r.Machine) + ".in." + r.epoch() + "." + kind
 }
 
 // RepublishSubject is lockstep.<machine>.log.<epoch>, where the stream's leader

@@ -22,11 +22,6 @@ func (r Ref) SeedSubject() string {
 	return "lockstep." + string(r.Machine) + ".seed." + r.epoch()
 }
 
-// carries tells whether what is published to a subject is an entry of the log.
-func (r Ref) carries(subject string) bool {
-	return subject == r.InputSubject() || subject == r.SeedSubject()
-}
-
 // A seed is an entry with the epoch and the time that it was first ordered with.
 //
 //	magic "LSY1", epoch and time as 8 bytes, big endian, data
@@ -46,8 +41,8 @@ func encodeSeed(e ordering.Entry) []byte {
 
 // unseed turns what was published to the seed subject into the entry that it carries. What is no
 // seed stays an entry as it is; the machine refuses it as an opening.
-func (r Ref) unseed(subject string, e ordering.Entry) ordering.Entry {
-	if subject != r.SeedSubject() || len(e.Data) < seedHead || string(e.Data[:4]) != seedMagic {
+func (r Ref) unseed(e ordering.Entry) ordering.Entry {
+	if len(e.Data) < seedHead || string(e.Data[:4]) != seedMagic {
 		return e
 	}
 	epoch := ordering.Epoch(binary.BigEndian.Uint64(e.Data[4:]))
@@ -187,8 +182,8 @@ func (f *founding) Open(ctx context.Context) error {
 	if slices.Contains(c.Subjects, f.cfg.InputSubject()) {
 		return nil
 	}
-	c.Subjects = []string{f.cfg.InputSubject(), f.cfg.SeedSubject()}
-	c.RePublish = &njs.RePublish{Source: f.cfg.InputSubject(), Destination: f.cfg.RepublishSubject()}
+	c.Subjects = []string{f.cfg.InputSubject(), f.cfg.ControlSubject(), f.cfg.SeedSubject()}
+	c.RePublish = &njs.RePublish{Source: f.cfg.entries("*"), Destination: f.cfg.RepublishSubject()}
 	if _, err := f.js.UpdateStream(ctx, c); err != nil {
 		return fmt.Errorf("open log %s: %w", f.cfg.Ref, err)
 	}
@@ -209,13 +204,14 @@ func Prune(ctx context.Context, nc *nats.Conn, ref Ref) error {
 	return errors.Join(errs...)
 }
 
-// hasSubjects tells whether a log's stream has the subjects that it may have: that of inputs, and in
+// hasSubjects tells whether a log's stream has the subjects that it may have: those of inputs, and in
 // epochs that go on from another one that of seeds, which is the only one until clients may append.
 func (r Ref) hasSubjects(got []string) bool {
+	open := r.InputSubject() + " " + r.ControlSubject()
 	switch strings.Join(got, " ") {
-	case r.InputSubject():
+	case open:
 		return true
-	case r.SeedSubject(), r.InputSubject() + " " + r.SeedSubject():
+	case r.SeedSubject(), open + " " + r.SeedSubject():
 		return r.Epoch > 1
 	}
 	return false

@@ -36,7 +36,7 @@ func parseEntry(m *nats.Msg, ref Ref) (ordering.Entry, bool) {
 	if !ok {
 		return ordering.Entry{}, false
 	}
-	e := ref.unseed(m.Header.Get(hdrSubject), ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data})
+	e := ref.entry(m.Header.Get(hdrSubject), ordering.Entry{Epoch: ref.Epoch, Seq: seq, Time: at, Data: m.Data})
 	return e, len(e.Data) <= ordering.MaxEntry
 }
 
@@ -209,7 +209,7 @@ func (l *Log) getOne(ctx context.Context, seq ordering.Seq) (ordering.Entry, err
 		return ordering.Entry{}, fmt.Errorf("request STREAM.MSG.GET: answer is not the entry at %d", seq)
 	}
 	m := out.Message
-	return l.ref.unseed(m.Subject, ordering.Entry{Epoch: l.ref.Epoch, Seq: seq, Time: ordering.Time(m.Time.UnixNano()), Data: m.Data}), nil
+	return l.ref.entry(m.Subject, ordering.Entry{Epoch: l.ref.Epoch, Seq: seq, Time: ordering.Time(m.Time.UnixNano()), Data: m.Data}), nil
 }
 
 // info is what the stream's leader says of it.

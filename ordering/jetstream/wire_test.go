@@ -90,7 +90,7 @@ func FuzzParseHeader(f *testing.F) {
 	forged := serve(republishHeader, "", testRef, 42, time.Unix(1, 0))
 	for _, sender := range []string{"", forged, forged + "\r\n", "NATS/1.0\n\n\r\n", "NATS/1.0 404\r\n\r\n",
 		"NATS/1.0\r\nStatus: 204\r\n\r\n\r\n",
-		"NATS/1.0\r\nNats-Stream:LOCKSTEP_m_2\nNats-Subject:lockstep.m.in.2\nNats-Sequence:8\nNats-Time-Stamp:2020-01-01T00:00:00Z\n\n\r\n"} {
+		"NATS/1.0\r\nNats-Stream:LOCKSTEP_m_2\nNats-Subject:lockstep.m.in.2.input\nNats-Sequence:8\nNats-Time-Stamp:2020-01-01T00:00:00Z\n\n\r\n"} {
 		f.Add([]byte(sender), uint64(7), int64(1e18))
 	}
 	f.Fuzz(func(t *testing.T, sender []byte, seq uint64, nanos int64) {

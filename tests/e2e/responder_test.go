@@ -233,7 +233,7 @@ func TestModeSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Request("lockstep.kv.in.1", forged.Encode(), patience); err != nil {
+	if _, err := conn.Request("lockstep.kv.in.1.input", forged.Encode(), patience); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := kv.DecodeNumber(call(t, cl, kv.Add("n", 1)).Bytes); err != nil || got != 6 {

@@ -8,18 +8,17 @@ import (
 // Subjects that a client needs: its inputs go straight to the log, its outputs
 // and the answers to its questions come to subjects of its own.
 var (
-	clientPublish   = []string{"lockstep.*.in.*", "lockstep.*.info", "lockstep.*.query", "lockstep.*.query.>"}
+	clientPublish   = []string{"lockstep.*.in.*.input", "lockstep.*.info", "lockstep.*.query", "lockstep.*.query.>"}
 	clientSubscribe = []string{"_INBOX.>", "lockstep.*.out.*", "lockstep.*.event.>", "lockstep.*.events"}
 	// An operator may read the log too.
 	adminSubscribe = []string{"lockstep.*.log.*"}
 	// An operator also deploys and asks nodes as nodes. While it deploys, replicas
 	// fetch the module from its inbox, which it answers. It has the log's copies follow the membership.
-	adminPublish = []string{"lockstep.*.prepare", "lockstep.*.control.>", "lockstep.*.state.>", "lockstep.$node.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.DIRECT.GET.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.INFO",
+	adminPublish = []string{"lockstep.*.in.*.control", "lockstep.*.prepare", "lockstep.*.state.>", "lockstep.$node.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.DIRECT.GET.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.INFO",
 		"$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.PEER.*.*", "$JS.API.STREAM.LEADER.STEPDOWN.*"}
 )
 
-// text is the accounts in nats-server's language. Control inputs go to the
-// log as inputs do, so that whoever may call may deploy.
+// text is the accounts in nats-server's language.
 func (a accounts) text() string {
 	var b strings.Builder
 	b.WriteString("# Who may connect, by public key, and what each may say. The same on all nodes.\n\n")

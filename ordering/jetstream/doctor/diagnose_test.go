@@ -17,10 +17,10 @@ func healthy() doctor.Settings {
 	s := doctor.Settings{
 		Ref: ref,
 		Stream: jetstream.StreamConfig{
-			Name: ref.StreamName(), Subjects: []string{ref.InputSubject()}, Storage: jetstream.FileStorage, Replicas: 3,
+			Name: ref.StreamName(), Subjects: []string{ref.InputSubject(), ref.ControlSubject()}, Storage: jetstream.FileStorage, Replicas: 3,
 			Discard: jetstream.DiscardNew, MaxBytes: 1 << 30, MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1,
 			DenyDelete: true, AllowDirect: true, Duplicates: 100 * time.Millisecond,
-			RePublish: &jetstream.RePublish{Source: ref.InputSubject(), Destination: ref.RepublishSubject()},
+			RePublish: &jetstream.RePublish{Source: strings.TrimSuffix(ref.InputSubject(), "input") + "*", Destination: ref.RepublishSubject()},
 		},
 		Cluster: &jetstream.ClusterInfo{Leader: "a", Replicas: []*jetstream.PeerInfo{{Name: "b", Current: true}, {Name: "c", Current: true}}},
 	}
