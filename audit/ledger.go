@@ -32,18 +32,22 @@ type ledgerPage struct {
 	at     Position
 	states Tally[State]
 	stored Tally[State]
+	signed map[ReplicaID]Record // the first of each replica
 }
 
 // ledgerPages bounds the positions that are kept.
 const ledgerPages = 256
 
 // Add counts a record. The caller has checked that it is signed by a voter of
-// the membership it names. A *ConflictError is evidence that the replica lies
-// or runs twice.
+// the membership it names; one without a signature counts, and is no evidence. A
+// *ConflictError says that the replica lies or runs twice.
 func (l *Ledger) Add(r Record) error {
 	page := l.page(Position{r.Epoch, r.Seq}, true)
 	if page == nil {
 		return nil // older than all that is kept
+	}
+	if _, known := page.signed[r.Replica]; !known && len(r.Signature) > 0 {
+		page.signed[r.Replica] = r
 	}
 	s := State{r.Chain, r.Root}
 	if r.Stored {
@@ -131,10 +135,11 @@ func (l *Ledger) Forget(replica ReplicaID) {
 	for _, page := range l.pages {
 		page.states.Remove(replica)
 		page.stored.Remove(replica)
+		delete(page.signed, replica)
 	}
 }
 
-func (l *Ledger) page(at Position, make bool) *ledgerPage {
+func (l *Ledger) page(at Position, add bool) *ledgerPage {
 	i, found := slices.BinarySearchFunc(l.pages, at, func(p *ledgerPage, at Position) int {
 		switch {
 		case p.at == at:
@@ -147,10 +152,10 @@ func (l *Ledger) page(at Position, make bool) *ledgerPage {
 	if found {
 		return l.pages[i]
 	}
-	if !make || i == 0 && len(l.pages) == ledgerPages {
+	if !add || i == 0 && len(l.pages) == ledgerPages {
 		return nil
 	}
-	page := &ledgerPage{at: at}
+	page := &ledgerPage{at: at, signed: make(map[ReplicaID]Record)}
 	l.pages = slices.Insert(l.pages, i, page)
 	if len(l.pages) > ledgerPages {
 		l.pages = slices.Delete(l.pages, 0, 1)

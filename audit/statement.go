@@ -46,6 +46,9 @@ type Record struct {
 const (
 	VoteFormat   canonical.Format = "LSV1"
 	RecordFormat canonical.Format = "LSA1"
+	// eventsVoteFormat is what a signature of a vote on events covers: of the votes
+	// LSV1 of one replica there is one for each entry.
+	eventsVoteFormat canonical.Format = "LSu1"
 )
 
 // ErrSignature is returned for a statement that its replica's key did not sign.
@@ -60,6 +63,21 @@ func (v *Vote) Verify(key ed25519.PublicKey) error { return verify(key, v.signed
 func (v Vote) signed() []byte {
 	v.Signature = nil
 	return VoteFormat.Encode(v)
+}
+
+// SignEvents sets the signature of a vote on an entry's events.
+func (v *Vote) SignEvents(key ed25519.PrivateKey) {
+	v.Signature = ed25519.Sign(key, v.signedEvents())
+}
+
+// VerifyEvents checks the signature of a vote on an entry's events.
+func (v *Vote) VerifyEvents(key ed25519.PublicKey) error {
+	return verify(key, v.signedEvents(), v.Signature)
+}
+
+func (v Vote) signedEvents() []byte {
+	v.Signature = nil
+	return eventsVoteFormat.Encode(v)
 }
 
 // Sign sets the signature.

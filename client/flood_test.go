@@ -31,7 +31,7 @@ func eventsVote(i int, seq, before ordering.Seq, data string) (protocol.EventsVo
 	e := protocol.Events{Before: before, List: []host.Event{{Data: []byte(data)}}}
 	v := protocol.EventsVote{Before: before, Events: protocol.EventsFormat.Encode(e)}
 	v.Vote = audit.Vote{Machine: "kv", Replica: replica(i), Epoch: 1, Seq: seq, Members: 1, Outputs: protocol.EventsDigest(before, v.Events)}
-	v.Vote.Sign(key(i))
+	v.Vote.SignEvents(key(i))
 	return v, e.List
 }
 

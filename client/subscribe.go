@@ -201,7 +201,7 @@ func (s *Subscription) count(vote protocol.EventsVote, list []host.Event) {
 		s.c.learnOnce() // and it is asked for again
 	}
 	key, voter := members.Voter(vote.Vote.Replica)
-	if !voter || members.Mode != audit.Crash && vote.Vote.Verify(key) != nil {
+	if !voter || members.Mode != audit.Crash && vote.Vote.VerifyEvents(key) != nil {
 		return
 	}
 	s.mu.Lock()

@@ -30,13 +30,22 @@ const (
 // List asks every node about itself and one machine, "" for none, and returns
 // what arrives in time, in the order of names.
 func List(ctx context.Context, conn *nats.Conn, machine ordering.Name) ([]admin.Node, error) {
+	return list(ctx, conn, admin.ListRequest{Machine: machine})
+}
+
+// Evidence is List with what the nodes keep against replicas of the machine.
+func Evidence(ctx context.Context, conn *nats.Conn, machine ordering.Name) ([]admin.Node, error) {
+	return list(ctx, conn, admin.ListRequest{Machine: machine, Evidence: true})
+}
+
+func list(ctx context.Context, conn *nats.Conn, q admin.ListRequest) ([]admin.Node, error) {
 	inbox := conn.NewRespInbox()
 	sub, err := conn.SubscribeSync(inbox)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to answers: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
-	if err := conn.PublishRequest(admin.ListSubject, inbox, admin.ListFormat.Encode(admin.ListRequest{Machine: machine})); err != nil {
+	if err := conn.PublishRequest(admin.ListSubject, inbox, admin.ListFormat.Encode(q)); err != nil {
 		return nil, fmt.Errorf("ask nodes: %w", err)
 	}
 	var found []admin.Node

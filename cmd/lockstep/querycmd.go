@@ -136,11 +136,12 @@ func (r *remote) writeEvent(c *cobra.Command, e client.Event, form string) error
 func verifyCommand(r *remote) *cobra.Command {
 	var machine, members string
 	c := &cobra.Command{
-		Use:   "verify CERTIFICATE --members FILE",
-		Short: "Check the proof that a majority of voters stated an output",
-		Long: `Checks a certificate (a file, or - for standard input; 'call --certificate FILE' writes
-one) by the membership that a file has, which 'status MACHINE --members FILE' writes: then
-nobody is asked. With --machine the membership is that which the machine has now.`,
+		Use:   "verify PROOF --members FILE",
+		Short: "Check the proof that voters stated an output, or that a replica was at fault",
+		Long: `Checks a certificate ('call --certificate FILE' writes one) or evidence of a replica's
+fault ('evidence MACHINE --write FOLDER' writes it), in a file or, with -, on standard
+input, by the membership that a file has, which 'status MACHINE --members FILE' writes:
+then nobody is asked. With --machine the membership is that which the machine has now.`,
 		Example: `  lockstep status kv --members voters
   lockstep call kv abc --certificate proof
   lockstep verify proof --members voters`,
@@ -157,6 +158,9 @@ nobody is asked. With --machine the membership is that which the machine has now
 			if err != nil {
 				return err
 			}
+			if audit.EvidenceFormat.Match(proof) {
+				return r.verifyEvidence(c, proof, voters)
+			}
 			return r.verify(c, proof, voters)
 		},
 	}
@@ -171,14 +175,14 @@ func readProof(stdin io.Reader, path string) ([]byte, error) {
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("read certificate: %w", err)
+			return nil, fmt.Errorf("read proof: %w", err)
 		}
 		defer func() { _ = f.Close() }() // only read
 		in = f
 	}
 	proof, err := io.ReadAll(io.LimitReader(in, most))
 	if err != nil {
-		return nil, fmt.Errorf("read certificate: %w", err)
+		return nil, fmt.Errorf("read proof: %w", err)
 	}
 	return proof, nil
 }

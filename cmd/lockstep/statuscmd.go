@@ -45,6 +45,7 @@ type replicaStatus struct {
 	LogLast  uint64          `json:"log_last"`
 	LogBytes uint64          `json:"log_bytes"`
 	Problem  string          `json:"problem,omitempty"`
+	Faults   uint32          `json:"faults,omitempty"` // of this replica, that nodes keep evidence of
 }
 
 // writeMembers writes the membership that a majority of a machine's voters states,
@@ -104,7 +105,7 @@ that are at the same seq must have alike. A voter whose node does not answer is 
 			if len(rows) == 0 {
 				return unhosted(machine, all)
 			}
-			return r.show(c, rows, func(w io.Writer) error { return writeReplicas(w, rows) })
+			return r.show(c, rows, func(w io.Writer) error { return writeReplicas(w, machine, rows) })
 		},
 		ValidArgsFunction: r.completeMachines,
 	}
@@ -167,7 +168,25 @@ func replicaRows(all []admin.Node) []replicaStatus {
 			rows = append(rows, replicaRow(n, &n.Machine[i]))
 		}
 	}
-	return append(rows, silentRows(all, rows)...)
+	rows = append(rows, silentRows(all, rows)...)
+	for i := range rows {
+		rows[i].Faults = faultsKept(all, rows[i].Node)
+	}
+	return rows
+}
+
+// faultsKept is how many faults of a replica the node keeps that keeps most of them.
+func faultsKept(all []admin.Node, replica audit.ReplicaID) (n uint32) {
+	for _, by := range all {
+		for i := range by.Machine {
+			for _, f := range by.Machine[i].Faults {
+				if f.Replica == replica {
+					n = max(n, f.Kept)
+				}
+			}
+		}
+	}
+	return n
 }
 
 // silent is the phase of a voter that did not answer.
@@ -214,7 +233,7 @@ func replicaRow(n admin.Node, m *admin.Machine) replicaStatus {
 	return row
 }
 
-func writeReplicas(w io.Writer, rows []replicaStatus) error {
+func writeReplicas(w io.Writer, machine ordering.Name, rows []replicaStatus) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "NODE\tPHASE\tSEQ\tLAG\tCHAIN\tCHECKPOINT\tROOT\tMODULE\tENGINE\tTRACKER\tLOG")
 	for _, r := range rows {
@@ -228,7 +247,17 @@ func writeReplicas(w io.Writer, rows []replicaStatus) error {
 			_, _ = fmt.Fprintf(t, "\t%s\n", r.Problem)
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.Faults > 0 {
+			if _, err := fmt.Fprintf(w, "%s signed what cannot be true, %d times: see 'lockstep evidence %s'\n", r.Node, r.Faults, machine); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func bytesText(n uint64) string {

@@ -50,7 +50,7 @@ func TestSilentVoters(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	if err := writeReplicas(&text, rows); err != nil || !strings.Contains(text.String(), "c     no answer") {
+	if err := writeReplicas(&text, "kv", rows); err != nil || !strings.Contains(text.String(), "c     no answer") {
 		t.Errorf("%v\n%s", err, text.String())
 	}
 }

@@ -31,6 +31,8 @@ func HostSubject(node audit.ReplicaID) string { return fmt.Sprintf("%s.host.%s",
 type ListRequest struct {
 	_       struct{}      `cbor:",toarray"`
 	Machine ordering.Name // "" for none: the answer then has names alone
+	// Evidence asks for what the node keeps against replicas of the machine.
+	Evidence bool
 }
 
 // Node is what a node says of itself.
@@ -57,6 +59,16 @@ type Machine struct {
 	Tracker  string // how it finds written pages; "" before it has a guest
 	Memory   uint64 // of the guest, in bytes
 	Problem  string // why the replica does not go on, or the log cannot be read
+	Faults   []Faults
+	Evidence [][]byte // messages audit.KeptFormat, in the order in which they were found; none unless asked for
+}
+
+// Faults is how much evidence a node has against one replica.
+type Faults struct {
+	_       struct{} `cbor:",toarray"`
+	Replica audit.ReplicaID
+	Kept    uint32
+	More    uint64 // seen since the node started, and not kept since there is enough
 }
 
 // HostRequest asks a node to host a machine.

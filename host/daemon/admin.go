@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"lockstep/audit"
 	"lockstep/host/admin"
 	"lockstep/host/node"
 	"lockstep/ordering"
@@ -66,9 +69,24 @@ func (d *Desk) answerList(m *nats.Msg) {
 		} else {
 			am.LogFirst, am.LogLast, am.LogBytes = state.First, state.Last, state.Bytes
 		}
+		am.Faults = faults(r)
+		if q.Evidence {
+			for _, k := range r.Evidence() {
+				am.Evidence = append(am.Evidence, audit.KeptFormat.Encode(k))
+			}
+		}
 		n.Machine = []admin.Machine{am}
 	}
 	_ = m.Respond(admin.NodeFormat.Encode(n)) // whoever misses it asks again
+}
+
+// faults counts what the node keeps against replicas, ascending by name.
+func faults(r *node.Replica) (list []admin.Faults) {
+	for id, n := range r.Faults() {
+		list = append(list, admin.Faults{Replica: id, Kept: n.Kept, More: n.More})
+	}
+	slices.SortFunc(list, func(a, b admin.Faults) int { return strings.Compare(string(a.Replica), string(b.Replica)) })
+	return list
 }
 
 func (d *Desk) answerHost(m *nats.Msg) {

@@ -97,6 +97,7 @@ func (n *Node) Machine(name string) *Machine {
 	for s := range m.inputs {
 		m.inputs[s] = v.inputs.WithLabelValues(name, wasmabi.Status(s).String())
 	}
+	m.events.WithLabelValues("evidence")
 	m.events.WithLabelValues("diverged") // so that it can be alarmed on before it happens
 	return m
 }

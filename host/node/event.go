@@ -16,7 +16,7 @@ type Event struct {
 	Epoch   ordering.Epoch
 	Seq     ordering.Seq
 
-	Other  audit.ReplicaID // Diverged: the replica that differs, which may be this one; Dropped: the donor
+	Other  audit.ReplicaID // Diverged, Evidence: the replica that differs, which may be this one; Dropped: the donor
 	Module audit.Digest    // Upgraded
 	Root   audit.Digest    // Checkpointed, Transferred
 	Pages  []uint32        // Transferred: pages that differed, ascending
@@ -41,6 +41,7 @@ const (
 	EventUnsaved      EventKind = "unsaved"      // a checkpoint could not be saved; another one follows
 	EventTruncated    EventKind = "truncated"    // the log was cut up to a checkpoint
 	EventUpgraded     EventKind = "upgraded"     // another module runs from this seq on
+	EventEvidence     EventKind = "evidence"     // there is evidence, kept here, that the replica Other was at fault
 	EventMembers      EventKind = "members"      // the membership changed
 	EventStalled      EventKind = "stalled"      // votes wait: the journal cannot be written to
 	EventBroken       EventKind = "broken"       // the log broke: the replica stopped voting in its epoch, Err says why

@@ -38,7 +38,7 @@ func (r *Replica) emitEvents(t *host.Transition) {
 		Members: members.Seq, Outputs: protocol.EventsDigest(t.EventsBefore, encoded),
 	}}
 	if members.Mode != audit.Crash {
-		v.Vote.Sign(r.key)
+		v.Vote.SignEvents(r.key)
 	}
 	r.events.keep(v)
 	if r.phase != host.PhaseVoting || t.Seq <= r.quietTo {

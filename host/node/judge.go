@@ -1,8 +1,6 @@
 package node
 
 import (
-	"errors"
-
 	"lockstep/audit"
 	"lockstep/host"
 )
@@ -19,12 +17,15 @@ func (r *Replica) judge(record audit.Record) {
 		r.logger.Debug("drop audit record", "from", record.Replica, "seq", uint64(record.Seq))
 		return
 	}
-	var conflict *audit.ConflictError
-	if err := r.ledger.Add(record); errors.As(err, &conflict) {
-		r.logger.Warn("conflicting statements", "of", conflict.Replica, "seq", uint64(record.Seq))
-	}
 	at := audit.Position{Epoch: record.Epoch, Seq: record.Seq}
+	if e, ok := r.ledger.Contradiction(record); ok {
+		r.convict(e, at, panel)
+	}
+	_ = r.ledger.Add(record) // of two that conflict the first stands
 	for _, d := range r.ledger.Divergences(at, panel.Majority()) {
+		if e, ok := r.ledger.Refutation(at, d.Replica, panel); ok {
+			r.convict(e, at, panel)
+		}
 		r.diverged(d)
 	}
 	if agreed, ok := r.ledger.Judge(at, panel.Majority()); ok && agreed.Root == record.Root && record.Replica != r.id {

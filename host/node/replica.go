@@ -53,6 +53,9 @@ type Replica struct {
 	stands  chan standMessage // from other replicas
 	saving  sync.Mutex        // a checkpoint is being written
 
+	findings chan []byte // evidence from others
+	evidence *evidence
+
 	// Owned by the loop.
 	machine  *host.Machine
 	phase    host.Phase
@@ -106,12 +109,15 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 		saved: make(chan host.Stored, saveQueue), asks: make(chan func(*Replica)), queries: make(chan query, queryQueue),
 		room: make(chan struct{}, 1), stands: make(chan standMessage, standQueue),
 		panels: make(map[ordering.Seq]audit.Members), reported: make(map[audit.ReplicaID]bool),
-		ticker: newTicker(),
+		ticker: newTicker(), findings: make(chan []byte, evidenceQueue),
 	}
 	r.ctx, r.stop = context.WithCancel(n.ctx)
 	r.outbox.send, r.outbox.bound = r.publish, r.recent.release
 	r.machine = r.newMachine()
-	err := r.restore()
+	var err error
+	if r.evidence, err = openEvidence(r.evidencePath()); err == nil {
+		err = r.restore()
+	}
 	if err == nil {
 		err = r.openJournal()
 	}
@@ -246,6 +252,7 @@ func (r *Replica) loop() error {
 			r.resave()
 			r.recent.expire(now)
 			r.tellStand(now)
+			r.hearEvidence()
 			err = r.renew()
 		}
 		if err == nil {

@@ -31,6 +31,7 @@ func (r *Replica) subscribe() error {
 	}
 	err := errors.Join(
 		add(conn.Subscribe(host.AuditSubject(machine), func(m *nats.Msg) { r.receiveRecord(m.Data) })),
+		add(conn.Subscribe(protocol.EvidenceSubject(machine), r.receiveEvidence)),
 		add(conn.Subscribe(epochs.StandSubject(machine), r.receiveStand)),
 		add(conn.Subscribe(epochs.EntrySubject(machine, r.id), r.serveEntries)),
 		add(conn.Subscribe(host.InfoSubject(machine), func(m *nats.Msg) { r.answerInfo(m) })),

@@ -13,3 +13,6 @@ func QuerySubject(machine string) string { return fmt.Sprintf("lockstep.%s.query
 func QuerySubjectOf(machine string, r audit.ReplicaID) string {
 	return fmt.Sprintf("lockstep.%s.query.%s", machine, r)
 }
+
+// EvidenceSubject is where whoever finds evidence of a replica's fault publishes it.
+func EvidenceSubject(machine string) string { return fmt.Sprintf("lockstep.%s.evidence", machine) }

@@ -109,7 +109,7 @@ func (p *impostor) vote(seq ordering.Seq, data string) protocol.EventsVote {
 		Machine: p.info.Machine, Replica: p.id, Epoch: p.info.Epoch, Seq: seq, Chain: p.info.Chain,
 		Members: p.info.Members.Seq, Outputs: protocol.EventsDigest(0, v.Events),
 	}
-	v.Vote.Sign(p.key)
+	v.Vote.SignEvents(p.key)
 	return v
 }
 

@@ -17,12 +17,13 @@ import (
 // anyOrder lists the functions of pure packages that range over a map, by
 // file and name, and why its order does not reach their results.
 var anyOrder = map[string]string{
-	"audit/ledger.go Divergences": "sorted before it is returned",
-	"audit/tally.go Decided":      "at most one statement has a majority",
-	"audit/tally.go Possible":     "asks whether there is one",
-	"audit/tally.go Supporters":   "sorted before it is returned",
-	"host/session.go clients":     "sorted before it is returned, by an order without ties",
-	"host/timer.go records":       "sorted before it is returned",
+	"audit/evidence.go Refutation": "sorted before it is put together",
+	"audit/ledger.go Divergences":  "sorted before it is returned",
+	"audit/tally.go Decided":       "at most one statement has a majority",
+	"audit/tally.go Possible":      "asks whether there is one",
+	"audit/tally.go Supporters":    "sorted before it is returned",
+	"host/session.go clients":      "sorted before it is returned, by an order without ties",
+	"host/timer.go records":        "sorted before it is returned",
 }
 
 // source is one parsed package with its types.
