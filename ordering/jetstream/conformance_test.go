@@ -48,17 +48,17 @@ func create(t testing.TB, c servers, cfg jetstream.Config) {
 	}
 	for i := range c.Len() {
 		if c.Runs(i) {
-			awaitLeader(t, c.Connect(t, i), cfg.Ref)
+			awaitLeader(t, c.Connect(t, i), cfg.InputSubject())
 		}
 	}
 }
 
 // awaitLeader waits until entries that nc publishes reach the log's leader, of which a server
 // learns some time after the log was created. What it sends is refused.
-func awaitLeader(t testing.TB, nc *nats.Conn, ref jetstream.Ref) {
+func awaitLeader(t testing.TB, nc *nats.Conn, subject string) {
 	t.Helper()
 	ctx := within(t, time.Minute)
-	probe := nats.NewMsg(ref.InputSubject())
+	probe := nats.NewMsg(subject)
 	probe.Header.Set("Nats-Expected-Stream", "none")
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
@@ -123,6 +123,7 @@ func harness(t *testing.T, c servers, replicas int) orderingtest.Harness {
 	return orderingtest.Harness{
 		Epoch: 1,
 		First: 1,
+		Next:  nextEpoch(c, cfg, openNext),
 		Open:  func(t *testing.T) ordering.Log { return openNext(t, cfg.Ref) },
 		Recreate: func(t *testing.T) {
 			if err := jetstream.Delete(within(t, time.Minute), c.ConnectAny(t), cfg.Ref); err != nil {
@@ -141,4 +142,43 @@ func harness(t *testing.T, c servers, replicas int) orderingtest.Harness {
 			return openNext(t, full.Ref)
 		},
 	}
+}
+
+// nextEpoch is the epoch after the next one, so that there can be entries of two before.
+func nextEpoch(c servers, cfg jetstream.Config, open func(*testing.T, jetstream.Ref) ordering.Log) *orderingtest.Next {
+	cfg.Epoch, cfg.FirstSeq = 3, 100
+	next := 0
+	return &orderingtest.Next{
+		Epoch: cfg.Epoch,
+		First: cfg.FirstSeq,
+		Open:  func(t *testing.T) ordering.Log { return open(t, cfg.Ref) },
+		Found: func(t *testing.T) ordering.Founding {
+			next++
+			nc := c.Connect(t, next%c.Len())
+			f, err := jetstream.Found(within(t, time.Minute), nc, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			awaitLeader(t, nc, cfg.SeedSubject())
+			return founder{f, func() {
+				for i := range c.Len() {
+					awaitLeader(t, c.Connect(t, i), cfg.InputSubject())
+				}
+			}}
+		},
+	}
+}
+
+// founder waits until all servers know of the log that it opened.
+type founder struct {
+	ordering.Founding
+	opened func()
+}
+
+func (f founder) Open(ctx context.Context) error {
+	err := f.Founding.Open(ctx)
+	if err == nil {
+		f.opened()
+	}
+	return err
 }

@@ -242,7 +242,7 @@ func TestFollowerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	leader := p.Leader(t, nc, ref)
-	awaitLeader(t, p.Connect(t, leader), ref)
+	awaitLeader(t, p.Connect(t, leader), ref.InputSubject())
 	w := startWriter(t, p.Connect(t, leader), ref, "a")
 	r := startReader(t, p.Connect(t, leader), ref)
 	var kills [][2]time.Time

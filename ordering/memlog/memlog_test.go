@@ -25,7 +25,13 @@ func TestConformance(t *testing.T) {
 }
 
 func harness(s *Server, c Config) orderingtest.Harness {
+	next := New(Config{Epoch: s.epoch + 2, First: 100, Founding: true, Seed: c.Seed, Faults: c.Faults})
 	return orderingtest.Harness{
+		Next: &orderingtest.Next{
+			Epoch: next.epoch, First: next.origin,
+			Found: func(*testing.T) ordering.Founding { return next.Found() },
+			Open:  func(*testing.T) ordering.Log { return next.Open() },
+		},
 		Epoch:    s.epoch,
 		First:    s.origin,
 		Open:     func(*testing.T) ordering.Log { return s.Open() },

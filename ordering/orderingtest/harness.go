@@ -30,6 +30,8 @@ type Harness struct {
 	// Full opens a log of its own that has room for at least one entry and at
 	// most 64 of FullSize bytes.
 	Full func(t *testing.T) ordering.Log
+	// Next is the log of a next epoch.
+	Next *Next
 }
 
 // FullSize is the size of the entries that fill Harness.Full.

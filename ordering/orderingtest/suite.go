@@ -11,12 +11,13 @@ import (
 	"lockstep/ordering"
 )
 
+type test struct {
+	name string
+	run  func(*testing.T, Harness)
+}
+
 // Run runs the suite. fresh makes a new log for each test.
 func Run(t *testing.T, fresh func(t *testing.T) Harness) {
-	type test struct {
-		name string
-		run  func(*testing.T, Harness)
-	}
 	tests := []test{
 		{"Order", testOrder},
 		{"Bytes", testBytes},
@@ -48,6 +49,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Harness) {
 	}
 	if h.Restart != nil {
 		tests = append(tests, test{"Restart", testRestart})
+	}
+	if h.Next != nil {
+		tests = append(tests, foundingTests...)
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) { c.run(t, fresh(t)) })
