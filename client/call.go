@@ -29,6 +29,7 @@ type Pending struct {
 	done    chan struct{} // closed with the result
 
 	sent    bool // published at least once
+	resumed bool // maybe by a client before this one
 	ordered bool // acknowledged by the log
 	seq     ordering.Seq
 	out     Output
@@ -43,8 +44,9 @@ const (
 
 // Call sends an input and waits until a majority of voters has answered alike.
 // Errors: host.ErrInputTooLarge and ErrBusy before anything is sent;
-// *RejectedError, *TrapError, ErrOutOfGas and *RefusedError, which a majority of
-// voters stated; *FailError when ctx ends before that.
+// *PermissionError, after which nothing is; *RejectedError, *TrapError, ErrOutOfGas
+// and *RefusedError, which a majority of voters stated; *FailError when ctx ends
+// before that.
 func (c *Client) Call(ctx context.Context, input []byte) (Output, error) {
 	if err := c.deployed(ctx); err != nil {
 		return Output{}, err

@@ -36,8 +36,12 @@ import (
 // URLs are required.
 type Options struct {
 	Machine string
-	URLs    []string   // of NATS servers; the client makes and owns a connection
-	Conn    *nats.Conn // used instead of URLs; the caller owns it
+	URLs    []string        // of NATS servers; the client makes and owns a connection
+	Login   jetstream.Login // with URLs: who the client is to the servers; the zero value is nobody in particular
+	// Conn is used instead of URLs; the caller owns it. Its error handler is wrapped,
+	// since that is how servers say what they do not permit. Of a user whose permissions name its inboxes, as
+	// lockstep init has it, the connection is made with jetstream.Nkey.
+	Conn *nats.Conn
 	// Retry is how long an input may be unanswered before it is sent again;
 	// 0 is DefaultRetry.
 	Retry time.Duration
@@ -83,6 +87,7 @@ type Client struct {
 	opts    Options
 	conn    *nats.Conn
 	ownConn bool
+	denials *denials
 	asker   *asker
 	outputs *nats.Subscription
 	session host.Session
@@ -131,7 +136,7 @@ func Connect(ctx context.Context, opts Options) (*Client, error) {
 	}
 	c := &Client{
 		opts: opts, conn: opts.Conn, wake: make(chan struct{}, 1),
-		calls: make(map[uint64]*Pending), flights: make(map[*flight]struct{}),
+		calls: make(map[uint64]*Pending), flights: make(map[*flight]struct{}), denials: new(denials),
 	}
 	c.run, c.stop = context.WithCancel(context.Background())
 	if err := c.connect(ctx); err != nil {
@@ -148,12 +153,18 @@ func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if c.conn == nil {
-		conn, err := nats.Connect(strings.Join(c.opts.URLs, ","), jetstream.ConnOptions("lockstep client of "+c.opts.Machine, c.opts.Logger)...)
+		login, err := c.opts.Login.Options()
+		if err != nil {
+			return err
+		}
+		options := append(jetstream.ConnOptions("lockstep client of "+c.opts.Machine, c.opts.Logger), login...)
+		conn, err := nats.Connect(strings.Join(c.opts.URLs, ","), options...)
 		if err != nil {
 			return fmt.Errorf("connect to NATS: %w", err)
 		}
 		c.conn, c.ownConn = conn, true
 	}
+	c.denials.hear(c.conn)
 	if err := ordering.Name(c.opts.Machine).Validate(); err != nil {
 		return err
 	}
@@ -190,7 +201,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if err := c.conn.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flush connection: %w", err)
 	}
-	return nil
+	return c.subscribed()
 }
 
 func (o Options) openLog(conn *nats.Conn, ref jetstream.Ref) (Log, error) {
@@ -222,6 +233,7 @@ func (c *Client) Close() error {
 }
 
 func (c *Client) disconnect() error {
+	c.denials.close()
 	var errs []error
 	if c.outputs != nil && c.conn.IsConnected() {
 		errs = append(errs, c.outputs.Unsubscribe())

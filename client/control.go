@@ -148,7 +148,7 @@ func (c *Client) gatherHoldings(ctx context.Context, request host.Prepare, what 
 	failures, start := 0, time.Now()
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
-	err := gather(waiting, c.conn, host.PrepareSubject(c.opts.Machine), host.PrepareFormat.Encode(request), preparePatience, func(data []byte) bool {
+	err := c.gather(waiting, host.PrepareSubject(c.opts.Machine), host.PrepareFormat.Encode(request), preparePatience, func(data []byte) bool {
 		var p host.Prepared
 		if host.PreparedFormat.Decode(data, &p) != nil {
 			return false

@@ -19,7 +19,8 @@ func (c *Client) turnTo(epoch ordering.Epoch) error {
 	if c.log != nil && epoch <= c.epoch || c.closed {
 		return nil
 	}
-	log, err := c.opts.openLog(c.conn, jetstream.Ref{Machine: ordering.Name(c.opts.Machine), Epoch: epoch})
+	ref := jetstream.Ref{Machine: ordering.Name(c.opts.Machine), Epoch: epoch}
+	log, err := c.opts.openLog(c.conn, ref)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
@@ -28,6 +29,9 @@ func (c *Client) turnTo(epoch ordering.Epoch) error {
 		go func() { _ = old.Close() }()
 	}
 	c.log, c.epoch = log, epoch
+	// Until Close:
+	c.denials.watch(PermissionError{Subject: ref.InputSubject()}, func(err error) { c.inputsDenied(err, false) })
+	c.denials.watch(PermissionError{Subject: ref.ControlSubject()}, func(err error) { c.inputsDenied(err, true) })
 	return nil
 }
 
@@ -40,6 +44,7 @@ func (c *Client) appender() Log {
 
 // findEpoch asks in which epoch the replicas are, and sends there what is unanswered.
 func (c *Client) findEpoch() {
+	defer c.done.Done()
 	ctx, cancel := context.WithTimeout(c.run, max(c.opts.Retry, DefaultRetry)) // replicas' answers take a while to gather
 	defer cancel()
 	infos, err := c.Infos(ctx)

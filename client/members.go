@@ -36,7 +36,7 @@ func (c *Client) Infos(ctx context.Context) ([]host.Info, error) {
 
 func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
 	var infos []host.Info
-	err := gather(ctx, c.conn, host.InfoSubject(c.opts.Machine), nil, infoPatience, func(data []byte) bool {
+	err := c.gather(ctx, host.InfoSubject(c.opts.Machine), nil, infoPatience, func(data []byte) bool {
 		var in host.Info
 		if err := host.InfoFormat.Decode(data, &in); err == nil && in.Machine == c.opts.Machine {
 			infos = append(infos, in)
@@ -48,15 +48,18 @@ func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
 
 // gather sends a request that many answer. It hands answers to add until add
 // returns true, ctx ends, or nothing came for patience after the first answer.
-// It returns ErrUnknownMachine if nobody listens.
-func gather(ctx context.Context, conn *nats.Conn, subject string, request []byte, patience time.Duration, add func([]byte) bool) error {
-	inbox := conn.NewRespInbox()
-	sub, err := conn.SubscribeSync(inbox)
+// It returns ErrUnknownMachine if nobody listens, and a *PermissionError if the
+// servers do not let it ask.
+func (c *Client) gather(ctx context.Context, subject string, request []byte, patience time.Duration, add func([]byte) bool) error {
+	inbox := c.conn.NewRespInbox()
+	ctx, stop := c.denials.guard(ctx, PermissionError{Subject: subject}, PermissionError{Subject: inbox, Subscribe: true})
+	defer stop()
+	sub, err := c.conn.SubscribeSync(inbox)
 	if err != nil {
 		return fmt.Errorf("subscribe to answers: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
-	if err := conn.PublishRequest(subject, inbox, request); err != nil {
+	if err := c.conn.PublishRequest(subject, inbox, request); err != nil {
 		return fmt.Errorf("publish request: %w", err)
 	}
 	for answered := false; ; answered = true {
@@ -64,6 +67,8 @@ func gather(ctx context.Context, conn *nats.Conn, subject string, request []byte
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
 			return ErrUnknownMachine
+		case err != nil && denied(ctx) != nil:
+			return denied(ctx)
 		case err != nil && answered && ctx.Err() == nil:
 			return nil
 		case err != nil:
@@ -97,17 +102,26 @@ const noResponders = "503"
 
 // learnMembers asks for the membership that some answers refer to.
 func (c *Client) learnMembers() {
-	ctx, cancel := context.WithTimeout(context.Background(), c.opts.Retry)
+	defer c.done.Done()
+	ctx, cancel := context.WithTimeout(c.run, c.opts.Retry)
 	defer cancel()
 	infos, err := c.Infos(ctx)
 	if err != nil {
 		c.opts.Logger.Debug("ask for membership", "err", err)
 	}
 	c.learn(infos)
+	// Whoever names memberships that there are not does not have it asked all the time.
+	select {
+	case <-c.run.Done():
+	case <-time.After(learnPause):
+	}
 	c.mu.Lock()
 	c.learning = false
 	c.mu.Unlock()
 }
+
+// learnPause is at least between two questions for the membership.
+const learnPause = 50 * time.Millisecond
 
 // reached returns a seq that most of those who answered say the log had
 // reached, so that one liar cannot raise it.

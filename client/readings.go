@@ -18,6 +18,7 @@ type readings struct {
 	alone    bool // one replica was asked, for its own word
 	by       map[audit.ReplicaID]audit.Reading
 	busy     map[audit.ReplicaID]bool // refused for now
+	denied   error                    // the servers do not let the client ask
 	// receipts that a responder sent, by their digest, and who was first to.
 	receipts map[audit.Digest]host.Receipts
 }

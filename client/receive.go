@@ -117,6 +117,7 @@ func (c *Client) learnOnce() {
 	defer c.mu.Unlock()
 	if !c.learning && !c.closed {
 		c.learning = true
+		c.done.Add(1)
 		go c.learnMembers()
 	}
 }

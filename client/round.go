@@ -10,6 +10,7 @@ import (
 	"lockstep/host"
 	"lockstep/host/protocol"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
 )
 
 const (
@@ -38,6 +39,12 @@ func (c *Client) round(mode Mode, batch []*read) {
 			}
 		}
 		batch = batch[min(len(receipts), len(batch)):]
+		if t.denied != nil {
+			for _, q := range batch {
+				q.done <- answered{err: t.denied}
+			}
+			return
+		}
 		for _, q := range batch {
 			q.busy.Store(t.busy)
 		}
@@ -74,6 +81,7 @@ type attempt struct {
 	marked ordering.Seq // of the entry that was put into the log for the reads, on a machine of mode crash
 	pause  bool         // the last try failed for a reason that takes time to pass
 	busy   bool         // which is that replicas are too busy
+	denied error        // the servers do not let the client ask, which no other try changes
 }
 
 // refused reports whether replicas were too busy for a question.
@@ -100,7 +108,7 @@ func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
 	}
 	if members.Mode == audit.Crash && t.mode != Stale {
 		if t.marked == 0 {
-			t.marked = t.c.marker()
+			t.marked, t.denied = t.c.marker()
 		}
 		if t.pause = t.marked == 0; t.pause {
 			return audit.Reading{}, nil
@@ -116,24 +124,30 @@ func (t *attempt) ask(batch []*read) (audit.Reading, host.Receipts) {
 	return t.linearizable(q, members)
 }
 
-// marker puts an entry that asks nothing into the log and returns its seq, or 0.
+// marker puts an entry that asks nothing into the log and returns its seq, or 0, with an
+// error if the servers do not let the client.
 // On a machine of mode crash one replica's answer is enough for an input, so
 // that no majority knows of every input that was answered: but the log does,
 // whose word that mode takes.
-func (c *Client) marker() ordering.Seq {
+func (c *Client) marker() (ordering.Seq, error) {
+	c.mu.Lock()
+	log, ref := c.log, jetstream.Ref{Machine: ordering.Name(c.opts.Machine), Epoch: c.epoch}
+	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(c.run, c.opts.Retry)
 	defer cancel()
-	seq, err := c.appender().Append(ctx, host.Tick{}.Encode())
+	ctx, stop := c.denials.guard(ctx, PermissionError{Subject: ref.InputSubject()})
+	defer stop()
+	seq, err := log.Append(ctx, host.Tick{}.Encode())
 	if err != nil {
 		c.opts.Logger.Debug("append marker", "err", err)
-		return 0
+		return 0, denied(ctx)
 	}
-	return seq
+	return seq, nil
 }
 
 // stale takes one replica's word.
 func (t *attempt) stale(q protocol.Question, members audit.Members) (audit.Reading, host.Receipts) {
-	s := t.c.poll(protocol.QuerySubjectOf(t.c.opts.Machine, q.Responder), q, members, func(s *readings) bool { return len(s.by) > 0 })
+	s := t.poll(protocol.QuerySubjectOf(t.c.opts.Machine, q.Responder), q, members, func(s *readings) bool { return len(s.by) > 0 })
 	reading, ok := s.by[q.Responder]
 	if t.refused(s.busy[q.Responder]) {
 		return audit.Reading{}, nil
@@ -151,7 +165,7 @@ func (t *attempt) stale(q protocol.Question, members audit.Members) (audit.Readi
 // so that what it shows is final and no later read is older.
 func (t *attempt) linearizable(q protocol.Question, members audit.Members) (audit.Reading, host.Receipts) {
 	q.From = max(q.From, t.from)
-	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+	s := t.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
 		_, answered := s.by[q.Responder]
 		_, indexed := s.index()
 		return answered && indexed
@@ -178,11 +192,18 @@ func (t *attempt) linearizable(q protocol.Question, members audit.Members) (audi
 	return audit.Reading{}, nil
 }
 
+// poll is the client's, and takes note of what is denied.
+func (t *attempt) poll(subject string, q protocol.Question, members audit.Members, enough func(*readings) bool) *readings {
+	s := t.c.poll(subject, q, members, enough)
+	t.denied = s.denied
+	return s
+}
+
 // confirmed asks whether a majority has the log up to a reading's seq under its
 // chain.
 func (t *attempt) confirmed(reading audit.Reading, members audit.Members) bool {
 	q := protocol.Question{From: reading.Seq, Exact: true}
-	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+	s := t.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
 		return s.agree(reading) >= members.Majority()
 	})
 	return s.agree(reading) >= members.Majority()
@@ -194,7 +215,7 @@ func (t *attempt) voted(q protocol.Question, members audit.Members) (audit.Readi
 	least := q.From
 	q.From = max(q.From, t.from)
 	q.Exact = q.From > 0
-	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
+	s := t.poll(protocol.QuerySubject(t.c.opts.Machine), q, members, func(s *readings) bool {
 		r, ok := s.decided()
 		return ok && s.receipts[r.Outputs] != nil
 	})
@@ -221,6 +242,8 @@ func (c *Client) poll(subject string, q protocol.Question, members audit.Members
 	data := q.Encode()
 	s := newReadings(c.opts.Machine, protocol.QuestionDigest(data), members)
 	s.alone = subject != protocol.QuerySubject(c.opts.Machine)
+	ctx, stop := c.denials.guard(c.run, PermissionError{Subject: subject})
+	defer stop()
 	suffices, done, err := c.asker.ask(subject, data, func(data []byte) bool {
 		a, receipts, err := protocol.DecodeReadAnswer(data)
 		if err != nil {
@@ -241,9 +264,10 @@ func (c *Client) poll(subject string, q protocol.Question, members audit.Members
 	select {
 	case <-suffices:
 	case <-timer.C:
-	case <-c.run.Done():
+	case <-ctx.Done():
 	}
 	done()
+	s.denied = denied(ctx)
 	return s
 }
 

@@ -170,8 +170,8 @@ func (c *Client) encode(session host.Session, calls []*Pending, sign bool) []byt
 // publish sends an entry to the log; what comes of it is learned from the
 // voters, and from the log's acknowledgement only that it was ordered.
 func (c *Client) publish(f *flight) {
-	f.sends++ // by the sender's goroutine alone, before the log can answer
 	c.mu.Lock()
+	f.sends++
 	for _, p := range f.calls {
 		p.sent = true
 	}
@@ -186,7 +186,7 @@ func (c *Client) acked(f *flight, seq ordering.Seq, err error) {
 	defer c.mu.Unlock()
 	// A first sending that the log refuses is certainly not ordered. After
 	// another one whose fate is unknown that cannot be said.
-	refused := f.sends == 1 && (errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge))
+	refused := f.sends == 1 && !f.calls[0].resumed && (errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge))
 	for _, p := range f.calls {
 		if err == nil {
 			p.ordered, p.seq = true, seq
@@ -225,6 +225,7 @@ func (c *Client) retry() {
 	c.finding = c.finding || find
 	c.mu.Unlock()
 	if find {
+		c.done.Add(1) // by a goroutine that counts itself
 		go c.findEpoch()
 	}
 	for _, f := range overdue {

@@ -42,6 +42,8 @@ type Subscription struct {
 	wake   chan struct{} // has one when the filter has changed
 	closed chan struct{}
 	once   sync.Once
+	denied context.Context // ends if the servers do not let the client subscribe or ask
+	free   func()          // of it
 
 	mu     sync.Mutex // guards filter; taken without judge
 	filter eventFilter
@@ -77,8 +79,11 @@ func (c *Client) Subscribe(ctx context.Context, from ordering.Seq) (*Subscriptio
 	s := &Subscription{
 		c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), filter: newEventFilter(from), pause: eventGap,
 	}
+	s.denied, s.free = c.denials.guard(c.run, PermissionError{Subject: protocol.EventsSubject(c.opts.Machine), Subscribe: true},
+		PermissionError{Subject: protocol.QuerySubject(c.opts.Machine)})
 	var err error
 	if s.sub, err = c.conn.Subscribe(protocol.EventsSubject(c.opts.Machine), func(m *nats.Msg) { s.receive(m.Data) }); err != nil {
+		s.free()
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
 	if err := s.sub.SetPendingLimits(maxLiveVotes, maxLiveBytes); err != nil {
@@ -101,6 +106,9 @@ func (c *Client) positionNow(ctx context.Context) (ordering.Seq, error) {
 		if at, ok := t.position(ctx); ok {
 			return at, nil
 		}
+		if t.denied != nil {
+			return 0, t.denied
+		}
 		select {
 		case <-ctx.Done():
 			return 0, &FailError{Err: ctx.Err()}
@@ -115,17 +123,19 @@ func (c *Client) positionNow(ctx context.Context) (ordering.Seq, error) {
 func (t *attempt) position(ctx context.Context) (ordering.Seq, bool) {
 	members, _ := t.c.nextResponder(ctx)
 	if members.Mode == audit.Crash {
-		seq := t.c.marker()
+		var seq ordering.Seq
+		seq, t.denied = t.c.marker()
 		return seq, seq > 0
 	}
-	s := t.c.poll(protocol.QuerySubject(t.c.opts.Machine), protocol.Question{}, members, func(s *readings) bool {
+	s := t.poll(protocol.QuerySubject(t.c.opts.Machine), protocol.Question{}, members, func(s *readings) bool {
 		_, ok := s.index()
 		return ok
 	})
 	return s.index()
 }
 
-// Next waits for the next event. Errors: *EventsGoneError; ErrClosed; ctx's.
+// Next waits for the next event. Errors: *EventsGoneError; *PermissionError; ErrClosed;
+// ctx's.
 func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	for {
 		if len(s.ready) > 0 {
@@ -146,7 +156,10 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 			}
 		case <-s.closed:
 			return Event{}, ErrClosed
-		case <-s.c.run.Done():
+		case <-s.denied.Done():
+			if err := denied(s.denied); err != nil {
+				return Event{}, err
+			}
 			return Event{}, ErrClosed
 		case <-ctx.Done():
 			return Event{}, ctx.Err()
@@ -254,7 +267,7 @@ func (s *Subscription) poll(ctx context.Context) error {
 	case <-s.wake: // an entry is decided
 	case <-timer.C:
 	case <-s.closed:
-	case <-s.c.run.Done():
+	case <-s.denied.Done():
 	case <-ctx.Done():
 	}
 	done()
@@ -273,6 +286,7 @@ func (s *Subscription) Close() error {
 	var err error
 	s.once.Do(func() {
 		close(s.closed)
+		s.free()
 		if s.c.conn.IsConnected() {
 			err = s.sub.Unsubscribe()
 		}

@@ -161,17 +161,18 @@ func (c Context) Connect(name string) (*nats.Conn, error) {
 	}
 	opts := append(jetstream.ConnOptions(name, nil), nats.RetryOnFailedConnect(false), nats.Timeout(3*time.Second))
 	if c.Nkey != "" {
-		option, err := nats.NkeyOptionFromSeed(c.Nkey)
+		nkey, err := jetstream.Nkey(c.Nkey)
 		if err != nil {
 			return nil, fmt.Errorf("read nkey %s: %w", c.Nkey, err)
 		}
-		opts = append(opts, option)
+		opts = append(opts, nkey...)
 	}
 	if c.Creds != "" {
-		if _, err := os.Stat(c.Creds); err != nil {
+		creds, err := jetstream.Creds(c.Creds)
+		if err != nil {
 			return nil, fmt.Errorf("read credentials: %w", err)
 		}
-		opts = append(opts, nats.UserCredentials(c.Creds))
+		opts = append(opts, creds...)
 	}
 	if c.CA != "" {
 		opts = append(opts, nats.RootCAs(c.CA))

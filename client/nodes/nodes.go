@@ -15,10 +15,11 @@ import (
 	"lockstep/audit"
 	"lockstep/host/admin"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
 )
 
 // ErrNone says that NATS was reached, and no node behind it.
-var ErrNone = errors.New("no node answers: is a lockstep node running on this cluster, and may this user ask it?")
+var ErrNone = errors.New("no node answers: is a lockstep node running on this cluster?")
 
 // How long nodes that are slow to answer are waited for: the first, and the
 // others once some have answered.
@@ -46,6 +47,12 @@ func list(ctx context.Context, conn *nats.Conn, q admin.ListRequest) ([]admin.No
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
 	if err := conn.PublishRequest(admin.ListSubject, inbox, admin.ListFormat.Encode(q)); err != nil {
+		return nil, fmt.Errorf("ask nodes: %w", err)
+	}
+	if err := conn.FlushWithContext(ctx); err != nil {
+		return nil, fmt.Errorf("ask nodes: %w", err)
+	}
+	if err := denied(conn, admin.ListSubject); err != nil {
 		return nil, fmt.Errorf("ask nodes: %w", err)
 	}
 	var found []admin.Node
@@ -81,6 +88,15 @@ func next(ctx context.Context, sub *nats.Subscription, answered bool) (*nats.Msg
 	return m, err
 }
 
+// denied returns a *jetstream.PermissionError if a server has said that it lets nothing be
+// published to a subject.
+func denied(conn *nats.Conn, subject string) error {
+	if e, ok := jetstream.Denial(conn.LastError()); ok && e.Subject == subject && !e.Subscribe {
+		return &e
+	}
+	return nil
+}
+
 // Host asks a node to host a machine, and waits until it does. With create it
 // makes the log where there is none.
 func Host(ctx context.Context, conn *nats.Conn, node audit.ReplicaID, q admin.HostRequest) error {
@@ -89,7 +105,7 @@ func Host(ctx context.Context, conn *nats.Conn, node audit.ReplicaID, q admin.Ho
 		return fmt.Errorf("host %s on %s: no node of that name answers", q.Machine, node)
 	}
 	if err != nil {
-		return fmt.Errorf("host %s on %s: %w", q.Machine, node, err)
+		return fmt.Errorf("host %s on %s: %w", q.Machine, node, errors.Join(denied(conn, admin.HostSubject(node)), err))
 	}
 	var r admin.HostResponse
 	if err := admin.HostResponseFormat.Decode(m.Data, &r); err != nil {

@@ -219,14 +219,18 @@ func (d *daemon) connect(ctx context.Context) (err error) {
 		if err := private(d.config.NATSNkey); err != nil {
 			return err
 		}
-		option, err := nats.NkeyOptionFromSeed(d.config.NATSNkey)
+		nkey, err := jetstream.Nkey(d.config.NATSNkey)
 		if err != nil {
 			return fmt.Errorf("read nats_nkey: %w", err)
 		}
-		opts = append(opts, option)
+		opts = append(opts, nkey...)
 	}
 	if d.config.NATSCreds != "" {
-		opts = append(opts, nats.UserCredentials(d.config.NATSCreds))
+		creds, err := jetstream.Creds(d.config.NATSCreds)
+		if err != nil {
+			return fmt.Errorf("read nats_creds: %w", err)
+		}
+		opts = append(opts, creds...)
 	}
 	// What is refused now is a mistake to tell, not a fault to outlast.
 	opts = append(opts, nats.RetryOnFailedConnect(false))

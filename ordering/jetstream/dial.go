@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // Login is how a connection shows the servers who it is, and how it knows them. The zero value
@@ -57,16 +58,17 @@ func (l Login) Options() ([]nats.Option, error) {
 	var options []nats.Option
 	switch {
 	case l.CredsFile != "":
-		if _, err := os.ReadFile(l.CredsFile); err != nil {
+		creds, err := Creds(l.CredsFile)
+		if err != nil {
 			return nil, fmt.Errorf("NATS login: %w", err)
 		}
-		options = append(options, nats.UserCredentials(l.CredsFile))
+		options = append(options, creds...)
 	case l.SeedFile != "":
-		option, err := nats.NkeyOptionFromSeed(l.SeedFile)
+		nkey, err := Nkey(l.SeedFile)
 		if err != nil {
-			return nil, fmt.Errorf("NATS login: read seed file %s: %w", l.SeedFile, err)
+			return nil, fmt.Errorf("NATS login: %w", err)
 		}
-		options = append(options, option)
+		options = append(options, nkey...)
 	case l.User != "":
 		options = append(options, nats.UserInfo(l.User, l.Password))
 	case l.Token != "":
@@ -80,6 +82,51 @@ func (l Login) Options() ([]nats.Option, error) {
 		return nil, fmt.Errorf("NATS login: %w", err)
 	}
 	return append(options, nats.Secure(config)), nil
+}
+
+// InboxPrefix is what the inboxes of a user begin with, by its public nkey: so its
+// permissions can name them, and leave out everybody else's.
+func InboxPrefix(public string) string { return "_INBOX." + public }
+
+// Nkey are the options of a user whose seed is alone in a file.
+func Nkey(file string) ([]nats.Option, error) {
+	option, err := nats.NkeyOptionFromSeed(file)
+	if err != nil {
+		return nil, fmt.Errorf("read seed file %s: %w", file, err)
+	}
+	inbox, err := inboxOf(file)
+	if err != nil {
+		return nil, err
+	}
+	return []nats.Option{option, inbox}, nil
+}
+
+// Creds are the options of a user whose JWT and seed are in a file, as nsc writes it.
+func Creds(file string) ([]nats.Option, error) {
+	inbox, err := inboxOf(file)
+	if err != nil {
+		return nil, err
+	}
+	return []nats.Option{nats.UserCredentials(file), inbox}, nil
+}
+
+// inboxOf has the replies to a connection come to the inbox of the user whose seed is in a file.
+func inboxOf(file string) (nats.Option, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	pair, err := nkeys.ParseDecoratedNKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("read seed of %s: %w", file, err)
+	}
+	defer pair.Wipe()
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("read seed of %s: %w", file, err)
+	}
+	return nats.CustomInboxPrefix(InboxPrefix(public)), nil
 }
 
 func (l Login) tls() (*tls.Config, error) {

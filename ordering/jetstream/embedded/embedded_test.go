@@ -208,6 +208,10 @@ func TestLogger(t *testing.T) {
 	l := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	l.Noticef("notice")
 	l.Warnf("warn %d", 1)
+	l.Errorf("127.0.0.1:1 - cid:7 - Publish Violation - Subject %q", "a.b") // a client's fault, not this server's
+	if got := out.String(); strings.Contains(got, "ERROR") || !strings.Contains(got, "a.b") {
+		t.Errorf("logged %q", got)
+	}
 	l.Fatalf("fatal %d", 2)
 	l.Fatalf("fatal %d", 3)
 	<-l.fatal

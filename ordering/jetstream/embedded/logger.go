@@ -43,9 +43,18 @@ func (l *logger) log(level slog.Level, format string, v []any) {
 // news to those who run a node.
 func (l *logger) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v) }
 func (l *logger) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v) }
-func (l *logger) Errorf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
 func (l *logger) Debugf(format string, v ...any)  { l.log(slog.LevelDebug-1, format, v) }
 func (l *logger) Tracef(format string, v ...any)  { l.log(slog.LevelDebug-2, format, v) }
+
+// Errorf is of this server's errors, and of clients that ask for what they may not: these
+// are told so themselves, and no fault of the node.
+func (l *logger) Errorf(format string, v ...any) {
+	level := slog.LevelError
+	if strings.Contains(format, " Violation - ") {
+		level = slog.LevelWarn
+	}
+	l.log(level, format, v)
+}
 
 // Servers of a cluster are never started at one instant, and each says of itself that
 // the others are not there yet. That is news only if it lasts.
