@@ -105,6 +105,9 @@ func TestPermissions(t *testing.T) {
 	_, err = cl.Upgrade(bounded(t), kv.V2)
 	isDenied("a client's upgrade", "lockstep.kv.prepare", false, err)
 
+	_, err = cl.Checkpoint(bounded(t))
+	isDenied("a client's checkpoint", "lockstep.kv.in.1.control", false, err)
+
 	// One that may only read reads, and hears at once that it may not call.
 	r, err := connect(reader)
 	if err != nil {
