@@ -32,6 +32,14 @@ func (l *Log) suspects(from ordering.Seq, what string) suspicion {
 	return l.suspect
 }
 
+// doubtful tells whether the leader has said last that something is gone. Then no other server's word
+// that there is nothing new counts, until the leader takes it back.
+func (l *Log) doubtful() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubted || l.suspect.times > 0
+}
+
 // suspectBreak returns a break once it is certain: once the same thing has been heard for long
 // enough. The reason that is told may change meanwhile.
 func (l *Log) suspectBreak(what string, b ordering.BreakError) error {

@@ -57,6 +57,7 @@ type Log struct {
 	live       bool   // there was nothing after it
 	reconnects uint64
 	suspect    suspicion
+	doubted    bool // the leader does not have what was handed out last, see watch
 	broken     *ordering.BreakError
 }
 
@@ -103,6 +104,7 @@ func Open(ctx context.Context, nc *nats.Conn, ref Ref, o Options) (*Log, error) 
 		_ = l.Close()
 		return nil, fmt.Errorf("open log %s: subscribe: %w", ref, err)
 	}
+	go l.watch()
 	return l, nil
 }
 

@@ -127,7 +127,7 @@ func (l *Log) setLive(from ordering.Seq, live bool) {
 		return
 	}
 	if l.live = live; live {
-		l.suspect = suspicion{}
+		l.suspect, l.doubted = suspicion{}, false
 	}
 }
 
@@ -150,7 +150,7 @@ func (l *Log) fill(ctx context.Context, from ordering.Seq) (out []ordering.Entry
 		}
 		follows, got = true, got[1:]
 	}
-	if len(got) == 0 && follows && short {
+	if len(got) == 0 && follows && short && !l.doubtful() {
 		return nil, true, nil
 	}
 	if out = l.join(ctx, from, got); len(out) > 0 {
@@ -257,11 +257,11 @@ func (l *Log) ask(ctx context.Context, from ordering.Seq) (out []ordering.Entry,
 	case from == s.Last+1:
 		return nil, true, nil
 	case from > s.Last:
-		return nil, false, l.suspectBreak("lost tail", ordering.BreakError{Seq: from, Reason: fmt.Sprintf("the log ends at %d, before what was read", s.Last)})
+		return nil, false, l.suspectBreak("missing", ordering.BreakError{Seq: from, Reason: fmt.Sprintf("the log ends at %d, before what was read", s.Last)})
 	}
 	e, err := l.getOne(ctx, from)
 	if hasCode(err, codeNoMessage) {
-		return nil, false, l.suspectBreak("hole", ordering.BreakError{Seq: from, Reason: "the entry is missing", Hole: true})
+		return nil, false, l.suspectBreak("missing", ordering.BreakError{Seq: from, Reason: "the entry is missing", Hole: true})
 	}
 	if err != nil {
 		return nil, false, nil
