@@ -86,6 +86,13 @@ func (m *Machine) deploy(a *arrival, t *Transition) Receipt {
 	if o.Status != wasmabi.OK {
 		return receiptOf(0, o)
 	}
+	if a.origin == nil {
+		a.guest.Commit()
+		if why, log := m.broken(a.guest, a.config); why != "" {
+			t.Log = append(t.Log, log...)
+			return refused(0, RefusedModule, "its invariant does not hold after init: "+why)
+		}
+	}
 	m.deployed, m.config, m.members = true, a.config, a.members
 	m.adoptGuest(a)
 	m.takeEffects(t, o, EventOfControl, 0)
@@ -94,12 +101,14 @@ func (m *Machine) deploy(a *arrival, t *Transition) Receipt {
 }
 
 // upgrade hands the state from the old guest to the new one as bytes; timers
-// stay pending. Where either fails, the old one goes on as if nothing had been
-// asked.
+// stay pending. Where either fails, or the new guest's invariant does not hold
+// where the old one's did, the old one goes on as if nothing had been asked. One
+// that is broken already holds up no upgrade: that may be its repair, or the way back.
 func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 	if a.guest == nil {
 		return a.refusal
 	}
+	before, _ := m.broken(m.guest, m.config)
 	saved := m.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportSave}, m.config))
 	m.guest.Undo()
 	if saved.Status != wasmabi.OK {
@@ -109,6 +118,11 @@ func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 	t.Log = append(t.Log, o.Log...)
 	if o.Status != wasmabi.OK {
 		return refused(0, RefusedUpgrade, "new guest did not load: "+describe(o))
+	}
+	a.guest.Commit()
+	if why, log := m.broken(a.guest, m.config); why != "" && before == "" {
+		t.Log = append(t.Log, log...)
+		return refused(0, RefusedUpgrade, "new guest's invariant does not hold: "+why)
 	}
 	closeGuest(m.guest)
 	m.adoptGuest(a)

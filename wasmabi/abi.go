@@ -11,6 +11,7 @@
 // and, if it likes,
 //
 //	lockstep_query() -> i32      answer a read; its changes are undone
+//	lockstep_invariant() -> i32  tell whether the state is as it must always be; its changes are undone
 //	lockstep_init()  -> i32      run once, on deploy
 //	lockstep_timer() -> i32      a timer that set_timer set is due; its input is the timer's id
 //	lockstep_save()  -> i32      write the whole state as output (before an upgrade)
@@ -41,6 +42,7 @@ const (
 	ExportMemory     = "memory"
 	ExportApply      = "lockstep_apply"
 	ExportQuery      = "lockstep_query"
+	ExportInvariant  = "lockstep_invariant"
 	ExportInit       = "lockstep_init"
 	ExportTimer      = "lockstep_timer"
 	ExportSave       = "lockstep_save"
@@ -62,6 +64,7 @@ type Func struct {
 var Exports = []Func{
 	{Name: ExportApply, Results: "i"},
 	{Name: ExportQuery, Results: "i"},
+	{Name: ExportInvariant, Results: "i"},
 	{Name: ExportInit, Results: "i"},
 	{Name: ExportTimer, Results: "i"},
 	{Name: ExportSave, Results: "i"},

@@ -45,7 +45,9 @@ type replicaStatus struct {
 	LogLast  uint64          `json:"log_last"`
 	LogBytes uint64          `json:"log_bytes"`
 	Problem  string          `json:"problem,omitempty"`
-	Faults   uint32          `json:"faults,omitempty"` // of this replica, that nodes keep evidence of
+	Faults   uint32          `json:"faults,omitempty"`                 // of this replica, that nodes keep evidence of
+	Broken   string          `json:"invariant_broken,omitempty"`       // why
+	BrokenAt uint64          `json:"invariant_broken_since,omitempty"` // seq of the audit that found it
 }
 
 // writeMembers writes the membership that a majority of a machine's voters states,
@@ -220,6 +222,7 @@ func replicaRow(n admin.Node, m *admin.Machine) replicaStatus {
 	row := replicaStatus{
 		Node: n.Name, Phase: in.Phase.String(), Voter: voter, Epoch: uint64(in.Epoch), Seq: uint64(in.Seq), Chain: fmt.Sprintf("%x", in.Chain[:]),
 		Engine: n.Engine, Tracker: m.Tracker, Memory: m.Memory, LogFirst: uint64(m.LogFirst), LogLast: uint64(m.LogLast), LogBytes: m.LogBytes, Problem: m.Problem,
+		Broken: m.Broken, BrokenAt: uint64(m.BrokenAt),
 	}
 	if m.LogLast > in.Seq {
 		row.Lag = uint64(m.LogLast - in.Seq)
@@ -243,8 +246,8 @@ func writeReplicas(w io.Writer, machine ordering.Name, rows []replicaStatus) err
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.12s\t%d\t%.12s\t%.12s\t%s\t%s\t%d-%d, %s\n", r.Node, r.Phase, r.Seq, r.Lag, r.Chain, r.Stored, first(r.Root, "-"),
 			first(r.Module, "-"), r.Engine, first(r.Tracker, "-"), r.LogFirst, r.LogLast, bytesText(r.LogBytes))
-		if r.Problem != "" {
-			_, _ = fmt.Fprintf(t, "\t%s\n", r.Problem)
+		for _, wrong := range r.wrongs() {
+			_, _ = fmt.Fprintf(t, "\t%s\n", wrong)
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -258,6 +261,17 @@ func writeReplicas(w io.Writer, machine ordering.Name, rows []replicaStatus) err
 		}
 	}
 	return nil
+}
+
+// wrongs are what is wrong with a replica, a line each.
+func (r replicaStatus) wrongs() (list []string) {
+	if r.Problem != "" {
+		list = append(list, harmless(r.Problem))
+	}
+	if r.Broken != "" {
+		list = append(list, fmt.Sprintf("the guest's invariant does not hold since the audit at seq %d: %s", r.BrokenAt, harmless(r.Broken)))
+	}
+	return list
 }
 
 func bytesText(n uint64) string {

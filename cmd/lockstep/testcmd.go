@@ -70,7 +70,8 @@ const scriptHelp = `A script is a txtar archive: commands and checks, a line eac
 apply INPUT, query INPUT, advance DURATION, upgrade FILE, as CLIENT, snapshot NAME,
 restore NAME, reload; with ! in front the guest must not accept. Checks of the last
 result: output BYTES, match REGEXP, code N, trap NAME, gas <= N, log REGEXP,
-event BYTES, timers N, memory <= SIZE, same SNAPSHOT. INPUT and BYTES are a word, a
+event BYTES, timers N, memory <= SIZE, same SNAPSHOT. A guest's invariant, if it
+exports one, must hold after each command. INPUT and BYTES are a word, a
 string quoted as in Go, hex:0102, json:{"a": 1} (as CBOR), or @file of the archive.`
 
 func engines(name string) ([]engine.Kind, error) {

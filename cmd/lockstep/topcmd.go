@@ -214,7 +214,7 @@ func writeTop(w io.Writer, rows []topRow) error {
 			chain += " differs"
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f\t%d\t%s\t%d\t%s\t%s\t%s\n", r.Machine, r.Node, r.Phase, r.Seq, r.PerSecond, r.Lag, chain,
-			r.Stored, bytesText(r.Memory), bytesText(r.LogBytes), r.Problem)
+			r.Stored, bytesText(r.Memory), bytesText(r.LogBytes), strings.Join(r.wrongs(), "; "))
 	}
 	if len(rows) == 0 {
 		_, _ = fmt.Fprintln(t, "no machine is deployed")

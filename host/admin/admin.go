@@ -59,6 +59,10 @@ type Machine struct {
 	Tracker  string // how it finds written pages; "" before it has a guest
 	Memory   uint64 // of the guest, in bytes
 	Problem  string // why the replica does not go on, or the log cannot be read
+	// Broken is why the guest's invariant did not hold at the last audit, since
+	// that at BrokenAt; empty if it did, or there is none.
+	Broken   string
+	BrokenAt ordering.Seq
 	Faults   []Faults
 	Evidence [][]byte // messages audit.KeptFormat, in the order in which they were found; none unless asked for
 }

@@ -61,6 +61,9 @@ func (d *Desk) answerList(m *nats.Msg) {
 	if r := d.Node.Replica(q.Machine); r != nil {
 		memory := r.Memory()
 		am := admin.Machine{Info: r.Info(), Tracker: memory.Tracker, Memory: memory.Bytes}
+		if b := r.Broken(); b != nil {
+			am.Broken, am.BrokenAt = b.Why, b.Since
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), stateWait)
 		state, err := r.LogState(ctx)
 		cancel()

@@ -24,7 +24,7 @@ func stepsOf(instance api.Module, start string) map[string]steps {
 		// The one export that is not needed for its call.
 		wasmabi.ExportInit: append(up[:len(up):len(up)], existing(instance, wasmabi.ExportInit)...),
 	}
-	for _, name := range []string{wasmabi.ExportApply, wasmabi.ExportQuery, wasmabi.ExportTimer, wasmabi.ExportSave} {
+	for _, name := range []string{wasmabi.ExportApply, wasmabi.ExportQuery, wasmabi.ExportInvariant, wasmabi.ExportTimer, wasmabi.ExportSave} {
 		if f := existing(instance, name); f != nil {
 			all[name] = f
 		}

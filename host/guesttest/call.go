@@ -70,7 +70,7 @@ func testTrapInStart(t *testing.T, open Open) {
 func testMissingExport(t *testing.T, open Open) {
 	m := start(t, open, "minimal")
 	before := m.state()
-	for _, name := range []string{wasmabi.ExportQuery, wasmabi.ExportSave, wasmabi.ExportLoad, wasmabi.ExportInitialize, wasmabi.ExportMemory, "", "other"} {
+	for _, name := range []string{wasmabi.ExportQuery, wasmabi.ExportInvariant, wasmabi.ExportSave, wasmabi.ExportLoad, wasmabi.ExportInitialize, wasmabi.ExportMemory, "", "other"} {
 		o := m.call(name, nil)
 		m.wantTrap("call of "+name, o, wasmabi.MissingExport)
 		if o.Gas != 0 {

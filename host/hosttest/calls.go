@@ -26,10 +26,10 @@ func (m *Machine) ApplyAs(caller host.ClientID, inputs ...[]byte) []Result {
 		m.numbers[caller]++
 		b.Inputs = append(b.Inputs, host.Input{Number: m.numbers[caller], Payload: in})
 	}
-	t := m.order(b.Encode())
+	t, broken := m.order(b.Encode())
 	results := make([]Result, 0, len(inputs))
 	for i, r := range receipts(t) {
-		results = append(results, Result{Receipt: r, Events: events(t, host.EventOfInput, int64(i)), Log: string(t.Log)})
+		results = append(results, Result{Receipt: r, Events: events(t, host.EventOfInput, int64(i)), Log: string(t.Log), Broken: broken})
 	}
 	return results
 }
@@ -136,22 +136,24 @@ func (m *Machine) NextTimer() (at time.Time, ok bool) {
 func (m *Machine) control(kind host.ControlKind, body []byte) Result {
 	operator := host.ClientID{0: 0xff}
 	m.numbers[operator]++
-	t := m.order(host.Control{
+	t, broken := m.order(host.Control{
 		Session: host.Session{Client: operator, Opened: m.machine.Seq()}, Number: m.numbers[operator], Kind: kind, Body: body,
 	}.Encode())
-	return Result{Receipt: receipts(t)[0], Events: events(t, host.EventOfControl, 0), Log: string(t.Log)}
+	return Result{Receipt: receipts(t)[0], Events: events(t, host.EventOfControl, 0), Log: string(t.Log), Broken: broken}
 }
 
-// order applies data as the next entry.
-func (m *Machine) order(data []byte) *host.Transition {
+// order applies data as the next entry, and asks for the guest's invariant after it.
+func (m *Machine) order(data []byte) (t *host.Transition, broken string) {
 	t, err := m.machine.Apply(ordering.Entry{Epoch: 1, Seq: m.machine.Seq() + 1, Time: m.now, Data: data})
 	must(err)
+	broken, log := m.machine.Invariant()
+	t.Log = append(t.Log, log...)
 	for _, run := range t.Timers {
 		m.ran = append(m.ran, Result{
-			Receipt: run.Receipt, Timer: run.Timer.ID, Events: events(t, host.EventOfTimer, run.Timer.ID), Log: string(t.Log),
+			Receipt: run.Receipt, Timer: run.Timer.ID, Events: events(t, host.EventOfTimer, run.Timer.ID), Log: string(t.Log), Broken: broken,
 		})
 	}
-	return t
+	return t, broken
 }
 
 func receipts(t *host.Transition) host.Receipts {

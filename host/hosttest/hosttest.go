@@ -57,10 +57,15 @@ type Result struct {
 	Timer        int64    // the timer's id, of results of Advance
 	Events       [][]byte // that it emitted
 	Log          string   // that the guest wrote meanwhile
+	Broken       string   // why the guest's invariant does not hold after its entry; empty if it does, or there is none
 }
 
-// Err is nil if the input was applied, and else says why not.
+// Err is nil if the input was applied and the guest's invariant holds, and else
+// says why not.
 func (r Result) Err() error {
+	if r.Broken != "" {
+		return fmt.Errorf("broke the guest's invariant: %s%s", r.Broken, r.said())
+	}
 	switch r.Status {
 	case wasmabi.OK:
 		return nil

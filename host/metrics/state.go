@@ -14,10 +14,11 @@ type State struct {
 	LogLast  uint64
 	LogBytes uint64
 	Stalled  bool // votes wait for the disk
+	Broken   bool // the guest's invariant does not hold
 }
 
 // Phases are all that a replica can be in.
-var phases = []string{"starting", "observing", "voting", "diverged", "repairing", "stopped"}
+var phases = []string{"starting", "observing", "voting", "diverged", "repairing", "stopped", "broken"}
 
 // Watch adds gauges of what states returns each time that somebody looks.
 func (n *Node) Watch(states func() []State) {
@@ -31,7 +32,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	phaseGauge   = gauge("phase", "1 for the phase that the replica is in, by phase: starting, observing, voting, diverged, repairing or stopped.", "phase")
+	phaseGauge   = gauge("phase", "1 for the phase that the replica is in, by phase: starting, observing, voting, diverged, repairing, stopped or broken.", "phase")
 	seqGauge     = gauge("seq", "Last entry applied.")
 	storedGauge  = gauge("checkpoint_seq", "Seq of the newest durable checkpoint.")
 	queueGauge   = gauge("queue_length", "Length of a queue, by queue: records, saves or queries.", "queue")
@@ -39,11 +40,12 @@ var (
 	lastGauge    = gauge("log_last_seq", "Last entry of the log.")
 	bytesGauge   = gauge("log_bytes", "Bytes of the log on each of its servers.")
 	lagGauge     = gauge("lag_entries", "Entries of the log that the replica has not applied.")
+	brokenGauge  = gauge("invariant_broken", "1 while the guest says at audits that its state is not as it must be.")
 	stalledGauge = gauge("stalled", "1 while votes wait because the replica's own entry log cannot be written to.")
 )
 
 func gauges() []*prometheus.Desc {
-	return []*prometheus.Desc{phaseGauge, seqGauge, storedGauge, queueGauge, firstGauge, lastGauge, bytesGauge, lagGauge, stalledGauge}
+	return []*prometheus.Desc{phaseGauge, seqGauge, storedGauge, queueGauge, firstGauge, lastGauge, bytesGauge, lagGauge, stalledGauge, brokenGauge}
 }
 
 // Describe is prometheus.Collector's.
@@ -65,6 +67,7 @@ func (w *watcher) Collect(to chan<- prometheus.Metric) {
 		set(seqGauge, float64(s.Seq))
 		set(storedGauge, float64(s.Stored))
 		set(stalledGauge, truth(s.Stalled))
+		set(brokenGauge, truth(s.Broken))
 		for name, n := range s.Queues {
 			set(queueGauge, float64(n), name)
 		}

@@ -31,6 +31,7 @@ func (r *Replica) carryOut(t *host.Transition) {
 	if t.Audited != nil {
 		r.scrub()
 		r.audit(t)
+		r.checkInvariant(t)
 	}
 }
 

@@ -24,7 +24,7 @@ type Event struct {
 	Size   uint64          // Transferred: size of the state
 	From   []audit.ReplicaID
 	Took   time.Duration
-	Err    error // Stopped, Stalled, Unsaved, Dropped: why
+	Err    error // Stopped, Stalled, Unsaved, Dropped, Invariant: why
 }
 
 // EventKind says what happened.
@@ -34,6 +34,7 @@ type EventKind string
 const (
 	EventPhase        EventKind = "phase"        // the replica's phase changed
 	EventDiverged     EventKind = "diverged"     // a replica stated another state than the majority
+	EventInvariant    EventKind = "invariant"    // the guest's invariant does not hold any more, Err says why
 	EventTransferred  EventKind = "transferred"  // the replica took a state from others
 	EventDropped      EventKind = "dropped"      // a donor of a state is not asked any more; its bytes were wrong or did not come
 	EventRejoined     EventKind = "rejoined"     // it votes again after a repair

@@ -46,7 +46,8 @@ type Replica struct {
 	outbox  outbox
 	room    chan struct{}         // the journal has become durable further
 	stall   atomic.Pointer[error] // why the journal cannot be written to
-	queries chan query            // from clients
+	broken  atomic.Pointer[Broken]
+	queries chan query // from clients
 	recent  recent
 	answers answers
 	events  events

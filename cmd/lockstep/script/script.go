@@ -31,6 +31,9 @@
 //	memory <= SIZE   the guest's memory, in bytes
 //	same NAME        the state is that of a snapshot, log position included
 //
+// A guest that exports an invariant is asked for it after each command that may
+// change its state; one that does not hold fails the script.
+//
 // INPUT and BYTES are a word, a quoted string as in Go, hex:0102, json:{...}
 // (as CBOR), or @file from the archive. Without a check, a result has only to
 // be accepted; with ! in front, a check must not hold.
@@ -150,6 +153,9 @@ func (r *run) line(line string) error {
 		return err
 	}
 	r.result.Commands++
+	if r.last.Broken != "" {
+		return r.last.Err() // which no script may want
+	}
 	failed := r.last.Err()
 	switch {
 	case refused && failed == nil:
@@ -194,6 +200,9 @@ var commands = map[string]func(*run, []string) error{
 		r.timers = len(ran)
 		for _, result := range ran {
 			r.take(result)
+			if result.Broken != "" {
+				return result.Err()
+			}
 		}
 		return nil
 	},

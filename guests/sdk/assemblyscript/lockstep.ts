@@ -31,6 +31,9 @@ export abstract class Machine {
   abstract apply(q: Request): Writer | null;
   // query answers a read. What it changes is undone.
   query(q: Request): Writer | null { return q.unknown(); }
+  // invariant says why the state is not as it must always be, "" where it is. lockstep
+  // test asks after each input, replicas at each audit.
+  invariant(): string { return ""; }
   // init is run once, when the machine is deployed.
   init(): void {}
   // timer is run when a timer that setTimer(id, at) set is due.
@@ -88,6 +91,11 @@ export function runApply(): u32 {
 export function runQuery(): u32 {
   const q = new Request(input());
   return answer(q, q.bad ? q.malformed() : machine!.query(q));
+}
+export function runInvariant(): u32 {
+  const why = String.UTF8.encode(machine!.invariant());
+  output_write(changetype<usize>(why), why.byteLength);
+  return why.byteLength > 0 ? 1 : 0;
 }
 export function runInit(): u32 { machine!.init(); return 0; }
 export function runTimer(): u32 {

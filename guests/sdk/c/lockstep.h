@@ -34,7 +34,9 @@ extern "C" {
 #endif
 
 // LS_EXPORT(apply) makes a function the guest's lockstep_apply. The others are
-// query, init, timer, save and load; all are uint32_t (void).
+// query, invariant, init, timer, save and load; all are uint32_t (void). An invariant
+// that does not hold is a rejection: lockstep test asks after each input, replicas at
+// each audit.
 #define LS_EXPORT(name) LS_C __attribute__((export_name("lockstep_" #name)))
 #define LS_IMPORT(name) __attribute__((import_module("lockstep_v1"), import_name(#name)))
 

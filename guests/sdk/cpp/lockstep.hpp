@@ -93,6 +93,7 @@ public:
 struct machine {
     virtual answer apply(request &) = 0;                 // runs one input
     virtual answer query(request &) { return unknown(); } // answers a read; what it changes is undone
+    virtual answer invariant() { return writer(); }      // or why the state is not as it must be: asked at audits, and in tests
     virtual void init() {}                               // is run once, when the machine is deployed
     virtual void timer(int64_t) {}                       // is run when a timer that set_timer set is due
     virtual answer save() { return unknown(); }          // writes the state, for a new build after an upgrade
@@ -136,6 +137,7 @@ inline uint32_t finish(const answer &a) {
         lockstep::request q;                                                            \
         return lockstep::finish(q.bad() ? lockstep::malformed() : lockstep_machine().query(q)); \
     }                                                                                   \
+    LS_EXPORT(invariant) uint32_t lockstep_invariant() { return lockstep::finish(lockstep_machine().invariant()); } \
     LS_EXPORT(init) uint32_t lockstep_init() { return lockstep_machine().init(), 0; }   \
     LS_EXPORT(timer) uint32_t lockstep_timer() { return lockstep_machine().timer(ls_timer_id()), 0; } \
     LS_EXPORT(save) uint32_t lockstep_save() { return lockstep::finish(lockstep_machine().save()); } \

@@ -285,5 +285,6 @@ LS_EXPORT(init) uint32_t init(void) { return boot(), run("init"); }
 LS_EXPORT(load) uint32_t load(void) { return boot(), run("load"); }
 LS_EXPORT(apply) uint32_t apply(void) { return run("apply"); }
 LS_EXPORT(query) uint32_t query(void) { return run("query"); }
+LS_EXPORT(invariant) uint32_t invariant(void) { return run("invariant"); }
 LS_EXPORT(timer) uint32_t timer(void) { return run("timer"); }
 LS_EXPORT(save) uint32_t save(void) { return run("save"); }

@@ -19,7 +19,9 @@
 //!         lockstep.machine(Counter);
 //!     }
 //!
-//! `query`, `init`, `timer(id)`, `save` and `load(reader)` are optional. An input that
+//! `query`, `invariant`, `init`, `timer(id)`, `save` and `load(reader)` are optional.
+//! `invariant` rejects where the state is not as it must always be: lockstep test asks
+//! after each input, replicas at each audit. An input that
 //! is rejected or traps leaves no trace: there is nothing to undo. What a call
 //! allocates with `lockstep.scratch()` is freed after it.
 
@@ -263,6 +265,9 @@ pub fn machine(comptime T: type) void {
         fn query() callconv(.C) u32 {
             return ask(T.query);
         }
+        fn invariant() callconv(.C) u32 {
+            return finish(self.invariant());
+        }
         fn init_() callconv(.C) u32 {
             return finish(self.init());
         }
@@ -279,6 +284,7 @@ pub fn machine(comptime T: type) void {
     };
     @export(G.apply, .{ .name = "lockstep_apply" });
     if (@hasDecl(T, "query")) @export(G.query, .{ .name = "lockstep_query" });
+    if (@hasDecl(T, "invariant")) @export(G.invariant, .{ .name = "lockstep_invariant" });
     if (@hasDecl(T, "init")) @export(G.init_, .{ .name = "lockstep_init" });
     if (@hasDecl(T, "timer")) @export(G.timer, .{ .name = "lockstep_timer" });
     if (@hasDecl(T, "save")) @export(G.save, .{ .name = "lockstep_save" });

@@ -1,8 +1,8 @@
 // A bank: accounts that are opened, and money that comes in, moves and goes out.
-// ["invariant"] asks whether the accounts hold what came in and did not go out.
+// Its invariant is that the accounts hold what came in and did not go out; ["invariant"] asks a client's way.
 #include "lockstep.h"
 
-enum { EXISTS = 17, NO_ACCOUNT = 18, INSUFFICIENT = 19, BAD_AMOUNT = 20, MAX_NAME = 64 };
+enum { EXISTS = 17, NO_ACCOUNT = 18, INSUFFICIENT = 19, BAD_AMOUNT = 20, NOT_CONSERVED = 21, MAX_NAME = 64 };
 #define LIMIT ((1LL << 53) - 1) // of all money together
 
 typedef struct {
@@ -107,6 +107,12 @@ LS_EXPORT(apply) uint32_t apply(void) {
     return ls_unknown();
 }
 
+static int64_t sum(void) {
+    int64_t all = 0;
+    for (size_t i = 0; i < count; i++) all += accounts[i].balance;
+    return all;
+}
+
 LS_EXPORT(query) uint32_t query(void) {
     ls_request q = ls_read_request();
     if (q.bad) return ls_malformed();
@@ -120,12 +126,12 @@ LS_EXPORT(query) uint32_t query(void) {
     bool total = ls_op(&q, "total");
     if (!total && !ls_op(&q, "invariant")) return ls_unknown();
     if (!ls_args(&q, 0) || !ls_end(&q)) return ls_malformed();
-    int64_t sum = 0;
-    for (size_t i = 0; i < count; i++) sum += accounts[i].balance;
-    if (total) ls_write_int(sum);
-    else ls_write_bool(sum == money);
+    if (total) ls_write_int(sum());
+    else ls_write_bool(sum() == money);
     return 0;
 }
+
+LS_EXPORT(invariant) uint32_t invariant(void) { return sum() == money ? 0 : ls_reject(NOT_CONSERVED, "money is not conserved"); }
 
 // The saved state is [money, [[name, balance], …]], the same in all languages.
 LS_EXPORT(save) uint32_t save(void) {

@@ -1,6 +1,6 @@
 // Command bank is accounts that are opened, and money that comes in, moves and
-// goes out. ["invariant"] asks whether the accounts hold what came in and did not
-// go out.
+// goes out. Its invariant is that the accounts hold what came in and did not go
+// out; ["invariant"] asks a client's way.
 package main
 
 import (
@@ -26,6 +26,7 @@ var (
 	errNoAccount    = lockstep.Reject(18, "no such account")
 	errInsufficient = lockstep.Reject(19, "insufficient funds")
 	errBadAmount    = lockstep.Reject(20, "amount is not in range")
+	errNotConserved = lockstep.Reject(21, "money is not conserved")
 )
 
 type bank struct {
@@ -127,16 +128,27 @@ func (b *bank) Query(_ *lockstep.Ctx, input []byte) ([]byte, error) {
 		if !q.Args(0) || !q.End() {
 			return nil, cbor.ErrMalformed
 		}
-		sum := int64(0)
-		for _, balance := range b.accounts {
-			sum += balance
-		}
 		if op == "total" {
-			return w.Int(sum).Bytes, nil
+			return w.Int(b.total()).Bytes, nil
 		}
-		return w.Bool(sum == b.money).Bytes, nil
+		return w.Bool(b.total() == b.money).Bytes, nil
 	}
 	return nil, cbor.ErrUnknown
+}
+
+func (b *bank) total() (sum int64) {
+	for _, balance := range b.accounts {
+		sum += balance
+	}
+	return sum
+}
+
+// Invariant implements lockstep.Checked.
+func (b *bank) Invariant(*lockstep.Ctx) error {
+	if b.total() != b.money {
+		return errNotConserved
+	}
+	return nil
 }
 
 // Save implements lockstep.State. The saved state is [money, [[name, balance],

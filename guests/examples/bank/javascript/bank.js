@@ -1,5 +1,5 @@
 // A bank: accounts that are opened, and money that comes in, moves and goes out.
-// ["invariant"] asks whether the accounts hold what came in and did not go out.
+// Its invariant is that the accounts hold what came in and did not go out; ["invariant"] asks a client's way.
 const LIMIT = Number.MAX_SAFE_INTEGER; // of all money together
 const MAX_NAME = 64;
 let accounts = new Map();
@@ -15,6 +15,8 @@ function move(name, amount) {
   if (account(name) + amount < 0) throw reject(19, "insufficient funds");
   accounts.set(name, account(name) + amount);
 }
+
+const total = () => Array.from(accounts.values()).reduce((a, b) => a + b, 0);
 
 function check(amount) {
   if (amount < 1 || amount > LIMIT) throw reject(20, "amount is not in range");
@@ -56,18 +58,21 @@ register({
   },
 
   query(request) {
-    const sum = () => Array.from(accounts.values()).reduce((a, b) => a + b, 0);
     switch (request[0]) {
       case "balance":
         return account(args(request, "text")[0]);
       case "total":
         args(request);
-        return sum();
+        return total();
       case "invariant":
         args(request);
-        return sum() === money;
+        return total() === money;
     }
     throw unknown();
+  },
+
+  invariant() {
+    if (total() !== money) throw reject(21, "money is not conserved");
   },
 
   // The saved state is [money, [[name, balance], …]], ascending by name, the same

@@ -1,5 +1,5 @@
 //! A bank: accounts that are opened, and money that comes in, moves and goes out.
-//! ["invariant"] asks whether the accounts hold what came in and did not go out.
+//! Its invariant is that the accounts hold what came in and did not go out; ["invariant"] asks a client's way.
 
 use lockstep::{Answer, Ctx, Machine, Reader, Reject, Request, Writer};
 use std::collections::BTreeMap;
@@ -34,6 +34,10 @@ fn take(balance: &mut i64, amount: i64) -> Result<(), Reject> {
 }
 
 impl Bank {
+    fn total(&self) -> i64 {
+        self.accounts.values().sum()
+    }
+
     fn account(&mut self, name: &str) -> Result<&mut i64, Reject> {
         self.accounts.get_mut(name).ok_or_else(no_account)
     }
@@ -93,7 +97,6 @@ impl Machine for Bank {
 
     fn query(&self, _: &Ctx, input: &[u8]) -> Answer {
         let mut q = Request::new(input)?;
-        let sum = || self.accounts.values().sum::<i64>();
         match q.op {
             "balance" => {
                 let name = q.text()?;
@@ -102,13 +105,21 @@ impl Machine for Bank {
             }
             "total" => {
                 q.end(0)?;
-                Ok(Writer::new().int(sum()).bytes)
+                Ok(Writer::new().int(self.total()).bytes)
             }
             "invariant" => {
                 q.end(0)?;
-                Ok(Writer::new().bool(sum() == self.money).bytes)
+                Ok(Writer::new().bool(self.total() == self.money).bytes)
             }
             _ => Err(Reject::unknown()),
+        }
+    }
+
+    fn invariant(&self) -> Result<(), Reject> {
+        if self.total() == self.money {
+            Ok(())
+        } else {
+            Err(Reject::new(21, "money is not conserved"))
         }
     }
 

@@ -124,6 +124,14 @@ func query() uint32 {
 	return answer(q.Query(ctx, readInput()))
 }
 
+//go:wasmexport lockstep_invariant
+func invariant() uint32 {
+	if c, ok := machine.(Checked); ok {
+		return answer(nil, c.Invariant(ctx))
+	}
+	return 0
+}
+
 //go:wasmexport lockstep_init
 func initialize() uint32 {
 	if i, ok := machine.(Initializer); ok {

@@ -48,6 +48,13 @@ type Querier interface {
 	Query(ctx *Ctx, input []byte) (output []byte, err error)
 }
 
+// Checked is a Machine that can tell when its state is not as it must always be:
+// an error says what is wrong. lockstep test and package hosttest ask after each
+// input, replicas at each audit. What Invariant changes is undone.
+type Checked interface {
+	Invariant(ctx *Ctx) error
+}
+
 // Initializer is a Machine that wants to know when it is deployed. An error
 // stops the deployment.
 type Initializer interface {

@@ -9,6 +9,8 @@
 //       return n += d;                      // or throw reject(17, "why")
 //     },
 //     query(request) { … },                 // what it changes is undone
+//     invariant() { … },                    // throws reject(17, "why") where the state is not as it must be:
+//                                           // asked in tests after each input, by replicas at each audit
 //     init(ctx) { … }, timer(id, ctx) { … }, save() { return n; }, load(saved) { n = saved; },
 //   });
 //
@@ -82,6 +84,7 @@
     query: () => optional("query", request(), ctx),
     timer: () => optional("timer", new BigInt64Array(host.input())[0], ctx),
     save: () => optional("save"),
+    invariant: () => { if (machine.invariant) machine.invariant(); },
     init: () => { if (machine.init) machine.init(ctx); },
     load: () => { optional("load", decode(new Uint8Array(host.input()))); },
   };

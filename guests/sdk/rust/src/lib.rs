@@ -72,6 +72,11 @@ pub trait Machine: Default {
     fn query(&self, _ctx: &Ctx, _input: &[u8]) -> Answer {
         Err(Reject::unknown())
     }
+    /// Says when the state is not as it must always be. `lockstep test` asks after each input,
+    /// replicas at each audit.
+    fn invariant(&self) -> Result<(), Reject> {
+        Ok(())
+    }
     /// Is run once, when the machine is deployed.
     fn init(&mut self, _ctx: &Ctx) -> Result<(), Reject> {
         Ok(())
@@ -121,6 +126,10 @@ macro_rules! machine {
         #[no_mangle]
         pub extern "C" fn lockstep_query() -> u32 {
             $crate::output($crate::Machine::query(machine(), &$crate::Ctx::new(), &$crate::input()))
+        }
+        #[no_mangle]
+        pub extern "C" fn lockstep_invariant() -> u32 {
+            $crate::output($crate::Machine::invariant(machine()).map(|_| Default::default()))
         }
         #[no_mangle]
         pub extern "C" fn lockstep_init() -> u32 {
