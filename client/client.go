@@ -185,9 +185,13 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	c.learn(infos)
 	if c.opts.Session == nil {
-		c.session.Opened = reached(infos)
+		c.session.Opened = reached(infos, c.members)
 	}
-	if err := c.turnTo(protocol.EpochOf(infos)); err != nil {
+	epoch, ok := epochOf(infos, c.members)
+	if !ok { // it is asked for again when inputs stay unanswered
+		epoch = protocol.EpochOf(ofVoters(infos, c.members))
+	}
+	if err := c.turnTo(epoch); err != nil {
 		return err
 	}
 	if c.asker, err = newAsker(c.conn); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 )
@@ -49,7 +48,13 @@ func (c *Client) findEpoch() {
 	defer cancel()
 	infos, err := c.Infos(ctx)
 	if err == nil {
-		err = c.turnTo(protocol.EpochOf(infos))
+		c.learn(infos)
+		c.mu.Lock()
+		members := c.members
+		c.mu.Unlock()
+		if epoch, ok := epochOf(infos, members); ok {
+			err = c.turnTo(epoch)
+		}
 	}
 	if err != nil {
 		c.opts.Logger.Debug("ask for the epoch", "err", err)

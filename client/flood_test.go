@@ -38,7 +38,7 @@ func eventsVote(i int, seq, before ordering.Seq, data string) (protocol.EventsVo
 // A voter that fills a subscription with votes on entries that emitted nothing,
 // before and after one that did, does not keep its event from the subscriber.
 func TestEventBesideFlood(t *testing.T) {
-	const at = 10 * maxEventVotes
+	const at = 3 * maxEventVotes
 	f := newEventFilter(1)
 	add := func(i int, seq, before ordering.Seq, data string) {
 		v, list := eventsVote(i, seq, before, data)
@@ -114,7 +114,7 @@ func TestPositionsOfOneVoterDisplaceNobodys(t *testing.T) {
 	f := trusting(panel(1, 3))
 	f.add(answer(1, 7, 1, "truth"))
 	big := strings.Repeat("x", 64<<10)
-	for seq := range ordering.Seq(2 * maxOpenEntries) {
+	for seq := range ordering.Seq(maxOpenEntries + 500) {
 		output := "lie"
 		if seq < 600 {
 			output = big

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"lockstep/host"
-	"lockstep/ordering"
 )
 
 // infoPatience is how long replicas that are slow to answer are waited for
@@ -22,7 +20,8 @@ const infoPatience = 100 * time.Millisecond
 const askAgain = time.Second
 
 // Infos asks every replica of the machine about itself and returns what
-// arrives in time. What they say is each one's own word.
+// arrives in time, of each once. What they say is each one's own word, signed by
+// the key that it names.
 func (c *Client) Infos(ctx context.Context) ([]host.Info, error) {
 	for wait := askAgain; ; wait *= 2 {
 		once, cancel := context.WithTimeout(ctx, wait)
@@ -35,19 +34,20 @@ func (c *Client) Infos(ctx context.Context) ([]host.Info, error) {
 }
 
 func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
-	var infos []host.Info
+	all := infos{machine: c.opts.Machine}
 	err := c.gather(ctx, host.InfoSubject(c.opts.Machine), nil, infoPatience, func(data []byte) bool {
 		var in host.Info
-		if err := host.InfoFormat.Decode(data, &in); err == nil && in.Machine == c.opts.Machine {
-			infos = append(infos, in)
+		if host.InfoFormat.Decode(data, &in) == nil {
+			all.add(in)
 		}
 		return false
 	})
-	return infos, err
+	return all.list, err
 }
 
 // gather sends a request that many answer. It hands answers to add until add
-// returns true, ctx ends, or nothing came for patience after the first answer.
+// returns true, ctx ends, or nothing came for patience after the first answer, for
+// maxPatience times that at most.
 // It returns ErrUnknownMachine if nobody listens, and a *PermissionError if the
 // servers do not let it ask.
 func (c *Client) gather(ctx context.Context, subject string, request []byte, patience time.Duration, add func([]byte) bool) error {
@@ -62,7 +62,13 @@ func (c *Client) gather(ctx context.Context, subject string, request []byte, pat
 	if err := c.conn.PublishRequest(subject, inbox, request); err != nil {
 		return fmt.Errorf("publish request: %w", err)
 	}
+	var until time.Time
 	for answered := false; ; answered = true {
+		if answered && until.IsZero() {
+			until = time.Now().Add(maxPatience * patience)
+		} else if answered && time.Now().After(until) {
+			return nil
+		}
 		data, err := nextAnswer(ctx, sub, patience, answered)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
@@ -78,6 +84,9 @@ func (c *Client) gather(ctx context.Context, subject string, request []byte, pat
 		}
 	}
 }
+
+// maxPatience bounds how long answers can be kept coming.
+const maxPatience = 10
 
 // nextAnswer waits for one answer: the first for as long as ctx lets it, later
 // ones for patience.
@@ -122,17 +131,3 @@ func (c *Client) learnMembers() {
 
 // learnPause is at least between two questions for the membership.
 const learnPause = 50 * time.Millisecond
-
-// reached returns a seq that most of those who answered say the log had
-// reached, so that one liar cannot raise it.
-func reached(infos []host.Info) ordering.Seq {
-	if len(infos) == 0 {
-		return 0
-	}
-	seqs := make([]ordering.Seq, 0, len(infos))
-	for _, in := range infos {
-		seqs = append(seqs, in.Seq)
-	}
-	slices.Sort(seqs)
-	return seqs[(len(seqs)-1)/2]
-}

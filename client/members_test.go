@@ -27,12 +27,12 @@ func TestInfosAfterLostQuestion(t *testing.T) {
 	asked := 0
 	if _, err := conn.Subscribe(host.InfoSubject("kv"), func(m *nats.Msg) {
 		if asked++; asked > 1 {
-			_ = m.Respond(host.InfoFormat.Encode(host.Info{Machine: "kv", Replica: "a"}))
+			_ = m.Respond(host.InfoFormat.Encode(infoOf(0, 1, 1)))
 		}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{opts: Options{Machine: "kv"}, conn: conn}
+	c := &Client{denials: new(denials), opts: Options{Machine: "kv"}, conn: conn}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	infos, err := c.Infos(ctx)
