@@ -132,7 +132,7 @@ func writeInterface(w io.Writer, in description.Interface) error {
 // harmless takes from a text what would do something to a terminal: it is a stranger's.
 func harmless(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\n' || unicode.IsPrint(r) {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar

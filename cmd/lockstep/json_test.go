@@ -125,11 +125,14 @@ func (n *processes) alone() {
 	}
 }
 
+// url is where the first node's server listens.
+func (n *processes) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", n.port) }
+
 // speak runs a command with --json and returns its path.
 func (n *processes) speak(s spoken) string {
 	n.t.Helper()
 	args := strings.Fields(s.args)
-	out, errs, code := n.lockstep(append(args, "--json", "--server", fmt.Sprintf("nats://127.0.0.1:%d", n.port))...)
+	out, errs, code := n.lockstep(append(args, "--json", "--server", n.url())...)
 	if code != s.code {
 		n.t.Errorf("%s: exit code %d, want %d\n%s%s", s.args, code, s.code, out, errs)
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"lockstep/cmd/lockstep/settings"
 )
@@ -40,7 +41,7 @@ func run(args []string) int {
 	case exitInterrupt:
 		fmt.Fprintln(os.Stderr, "lockstep: interrupted")
 	default:
-		fmt.Fprintln(os.Stderr, "lockstep:", explain(err))
+		fmt.Fprintln(os.Stderr, "lockstep:", harmless(explain(err))) // guests and peers had a word in it
 	}
 	return code
 }
@@ -151,13 +152,5 @@ func logger(verbose bool) *slog.Logger {
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

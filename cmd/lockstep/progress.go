@@ -19,8 +19,9 @@ type bar struct {
 }
 
 const (
-	barWidth = 30
-	barEvery = 100 * time.Millisecond
+	clearLine = "\x1b[K" // from here to the end of the line, as terminals know it
+	barWidth  = 30
+	barEvery  = 100 * time.Millisecond
 )
 
 // newBar begins a bar for so many bytes.

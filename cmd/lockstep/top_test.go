@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"lockstep/audit"
+	"lockstep/cmd/lockstep/screen"
+	"lockstep/cmd/lockstep/screen/screentest"
 	"lockstep/host/admin"
 	"lockstep/ordering"
 )
@@ -52,5 +57,49 @@ func TestSilentVoters(t *testing.T) {
 	var text strings.Builder
 	if err := writeReplicas(&text, "kv", rows); err != nil || !strings.Contains(text.String(), "c     no answer") {
 		t.Errorf("%v\n%s", err, text.String())
+	}
+}
+
+// What is on the screen, for replicas that work and that do not, at sizes that have room and that have not. UPDATE=1
+// writes it, for a person to read.
+func TestTopScreen(t *testing.T) {
+	rows := []topRow{
+		{Machine: "bank", replicaStatus: replicaStatus{Node: "n1", Phase: "voting", Seq: 4096, Chain: "0123456789abcdef", Stored: 4000, Memory: 1 << 20, LogBytes: 12 << 20}, PerSecond: 812.5},
+		{Machine: "bank", replicaStatus: replicaStatus{Node: "n2", Phase: "diverged", Seq: 4096, Lag: 7, Chain: "fedcba9876543210", Stored: 4000, Memory: 1 << 20, LogBytes: 12 << 20,
+			Broken: "money is not conserved (code 21)\x1b[2J", BrokenAt: 4095}, Differs: true},
+		{Machine: "bank", replicaStatus: replicaStatus{Node: "n3", Phase: silent, Voter: true}},
+		{Machine: "kv", replicaStatus: replicaStatus{Node: "n1", Phase: "stopped", Seq: 2, Chain: "00", Problem: "log is not to be had"}},
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var got strings.Builder
+	for _, tc := range []struct {
+		name  string
+		size  screen.Size
+		lines []string
+	}{
+		{"room for all", screen.Size{Columns: 110, Rows: 13}, topLines(now, "nats://127.0.0.1:4222", rows, nil)},
+		{"a small window", screen.Size{Columns: 44, Rows: 6}, topLines(now, "nats://127.0.0.1:4222", rows, nil)},
+		{"no machine", screen.Size{Columns: 60, Rows: 5}, topLines(now, "nats://127.0.0.1:4222", nil, nil)},
+		{"an error", screen.Size{Columns: 60, Rows: 4}, topLines(now, "no server", nil, errors.New("connection is closed"))},
+	} {
+		vt := screentest.New(tc.size.Columns, tc.size.Rows)
+		_, _ = vt.Write([]byte(screen.Open + screen.Frame(tc.lines, tc.size)))
+		fmt.Fprintf(&got, "== %s, %d by %d\n%s", tc.name, tc.size.Columns, tc.size.Rows, vt.Text())
+		if _, _ = vt.Write([]byte(screen.Close)); vt.Left() != "" {
+			t.Errorf("%s: left %s", tc.name, vt.Left())
+		}
+	}
+	const golden = "testdata/top.golden"
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("the screens are\n%s, want\n%s", got.String(), want)
 	}
 }

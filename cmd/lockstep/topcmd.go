@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +15,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/client/nodes"
+	"lockstep/cmd/lockstep/screen"
 	"lockstep/ordering"
 )
 
@@ -34,7 +35,7 @@ func topCommand(r *remote) *cobra.Command {
 	var once bool
 	c := &cobra.Command{
 		Use:   "top [MACHINE]...",
-		Short: "Show replicas at work, again and again, until ctrl-C",
+		Short: "Show replicas at work, again and again, until q or ctrl-C",
 		Long: `Shows every replica of the machines named, or of all: where it stands, how many entries
 it applies in a second, and what is wrong. With --once, and where the output is no
 terminal, it looks twice, --every apart, prints that and ends.`,
@@ -60,7 +61,7 @@ terminal, it looks twice, --every apart, prints that and ends.`,
 			if once || r.asJSON || !isTerminal(c.OutOrStdout()) {
 				return top.once(c)
 			}
-			return top.live(c.Context(), c.OutOrStdout())
+			return screen.Live(c.Context(), os.Stdin, os.Stdout, top.every, top.lines)
 		},
 		ValidArgsFunction: r.completeMachines,
 	}
@@ -104,42 +105,22 @@ func (t *top) once(c *cobra.Command) error {
 	return t.r.show(c, rows, func(w io.Writer) error { return writeTop(w, rows) })
 }
 
-// Control sequences of terminals: another screen, without a cursor, and back.
-const (
-	screenOpen  = "\x1b[?1049h\x1b[?25l"
-	screenClose = "\x1b[?25h\x1b[?1049l"
-	screenHome  = "\x1b[H"
-	clearLine   = "\x1b[K"
-	clearBelow  = "\x1b[J"
-)
+// lines are what the live view shows now. A look that fails is told and tried again.
+func (t *top) lines(ctx context.Context) []string {
+	rows, err := t.look(ctx)
+	return topLines(time.Now(), first(t.conn.ConnectedUrlRedacted(), "no server"), rows, err)
+}
 
-// live draws each look over the one before. A look that fails is told and tried again.
-func (t *top) live(ctx context.Context, w io.Writer) error {
-	if _, err := io.WriteString(w, screenOpen); err != nil {
-		return fmt.Errorf("write to terminal: %w", err)
+// topLines is a look as lines of a screen.
+func topLines(now time.Time, server string, rows []topRow, err error) []string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "lockstep top - %s - %s - q quits\n\n", now.Format(time.TimeOnly), server)
+	if err != nil {
+		b.WriteString(explain(err))
+	} else {
+		_ = writeTop(&b, rows) // a builder takes all
 	}
-	defer func() { _, _ = io.WriteString(w, screenClose) }()
-	tick := time.NewTicker(t.every)
-	defer tick.Stop()
-	for {
-		var b bytes.Buffer
-		server := first(t.conn.ConnectedUrlRedacted(), "no server")
-		fmt.Fprintf(&b, "lockstep top - %s - %s\n\n", time.Now().Format(time.TimeOnly), server)
-		if rows, err := t.look(ctx); err != nil && ctx.Err() == nil {
-			fmt.Fprintln(&b, explain(err))
-		} else if err := writeTop(&b, rows); err != nil {
-			return err
-		}
-		frame := screenHome + strings.ReplaceAll(b.String(), "\n", clearLine+"\n") + clearBelow
-		if _, err := io.WriteString(w, frame); err != nil {
-			return fmt.Errorf("write to terminal: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil // which is how it ends
-		case <-tick.C:
-		}
-	}
+	return strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
 }
 
 // look asks the nodes about the machines.
@@ -201,23 +182,31 @@ func (t *top) rows(machine ordering.Name, replicas []replicaStatus, now time.Tim
 	return rows
 }
 
+// writeTop writes a table of replicas, and below it what is wrong with them.
 func writeTop(w io.Writer, rows []topRow) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "MACHINE\tNODE\tPHASE\tSEQ\tENTRIES/S\tLAG\tCHAIN\tCHECKPOINT\tMEMORY\tLOG\t")
+	_, _ = fmt.Fprintln(t, "MACHINE\tNODE\tPHASE\tSEQ\tENTRIES/S\tLAG\tCHAIN\tCHECKPOINT\tMEMORY\tLOG")
+	var wrong strings.Builder
 	for _, r := range rows {
 		if r.Phase == silent {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.Machine, r.Node, r.Phase)
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\n", r.Machine, r.Node, r.Phase)
 			continue
 		}
-		chain := fmt.Sprintf("%.12s", r.Chain)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f\t%d\t%.12s\t%d\t%s\t%s\n", r.Machine, r.Node, r.Phase, r.Seq, r.PerSecond, r.Lag, r.Chain,
+			r.Stored, bytesText(r.Memory), bytesText(r.LogBytes))
 		if r.Differs {
-			chain += " differs"
+			fmt.Fprintf(&wrong, "%s on %s: another replica has another chain at seq %d\n", r.Machine, r.Node, r.Seq)
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f\t%d\t%s\t%d\t%s\t%s\t%s\n", r.Machine, r.Node, r.Phase, r.Seq, r.PerSecond, r.Lag, chain,
-			r.Stored, bytesText(r.Memory), bytesText(r.LogBytes), strings.Join(r.wrongs(), "; "))
+		for _, what := range r.wrongs() {
+			fmt.Fprintf(&wrong, "%s on %s: %s\n", r.Machine, r.Node, what)
+		}
 	}
 	if len(rows) == 0 {
 		_, _ = fmt.Fprintln(t, "no machine is deployed")
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil || wrong.Len() == 0 {
+		return err
+	}
+	_, err := io.WriteString(w, "\n"+wrong.String())
+	return err
 }

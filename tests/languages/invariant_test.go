@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"lockstep/cmd/lockstep/script"
+	guesttest "lockstep/cmd/lockstep/script"
 	"lockstep/guests/description"
 	"lockstep/host/hosttest"
 )
@@ -72,7 +72,7 @@ func TestMutatedBankIsFound(t *testing.T) {
 	}
 	text := "apply json:[\"open\", \"ann\"]\napply json:[\"open\", \"bob\"]\napply json:[\"deposit\", \"ann\", 5]\n" +
 		"apply json:[\"transfer\", \"ann\", \"bob\", 2]\noutput json:null\n"
-	_, err = script.Run("bank.txtar", []byte(text), wasm, hosttest.Options{})
+	_, err = guesttest.Run("bank.txtar", []byte(text), wasm, hosttest.Options{})
 	if err == nil || !strings.HasPrefix(err.Error(), "bank.txtar:4: ") || !strings.Contains(err.Error(), notConserved) {
 		t.Errorf("script: %v, want line 4 and that %s", err, notConserved)
 	}
