@@ -182,7 +182,7 @@ func (f quotaFile) Preallocate(_, n int64) error {
 
 // filled saves checkpoints until the disk is full, and then wants that nothing
 // is lost, and that saving goes on as soon as there is room.
-func filled(t *testing.T, s *Store, fill, give func()) {
+func filled(t *testing.T, s *Store, fill, give func()) (kept map[ordering.Seq][]byte) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(5, 5))
 	m := newMachine("m")
@@ -220,17 +220,7 @@ func filled(t *testing.T, s *Store, fill, give func()) {
 			t.Fatalf("save on a full disk: %v, want a *FullError", err)
 		}
 	}
-	check := func() {
-		t.Helper()
-		for seq, state := range states {
-			man, err := s.Manifest("m", 1, seq)
-			if err != nil {
-				t.Fatalf("checkpoint %d: %v", seq, err)
-			}
-			wantState(t, s, man, state)
-		}
-	}
-	check()
+	wantKept(t, s, states)
 	if s.Room() == nil {
 		t.Error("the store says that there is room")
 	}
@@ -240,7 +230,20 @@ func filled(t *testing.T, s *Store, fill, give func()) {
 	}
 	save(t, s, m.checkpoint())
 	states[m.seq] = m.memory
-	check()
+	wantKept(t, s, states)
+	return states
+}
+
+// wantKept wants checkpoints of machine m to be there and whole.
+func wantKept(t *testing.T, s *Store, states map[ordering.Seq][]byte) {
+	t.Helper()
+	for seq, state := range states {
+		man, err := s.Manifest("m", 1, seq)
+		if err != nil {
+			t.Fatalf("checkpoint %d: %v", seq, err)
+		}
+		wantState(t, s, man, state)
+	}
 }
 
 // The disk is full as told by the file system, before anything fails.

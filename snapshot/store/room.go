@@ -30,7 +30,7 @@ type FullError struct {
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("disk of %s is full: %d MiB are free, %d MiB are needed; checkpoints are saved again when there is room",
+	return fmt.Sprintf("disk of %s is full: %d MiB are free, %d MiB are needed; make room: what was saved is intact, and checkpoints are saved again then",
 		e.Dir, e.Free>>20, (e.Want+1<<20-1)>>20)
 }
 
@@ -81,7 +81,24 @@ func (r *room) reserve() {
 
 func (r *room) free() (uint64, bool) {
 	usage, err := r.files.GetDiskUsage(r.dir)
+	if err != nil { // it may not be there yet
+		usage, err = r.files.GetDiskUsage(r.files.PathDir(r.dir))
+	}
 	return usage.AvailBytes, err == nil
+}
+
+// open sees to the room that Pebble takes to open: it writes out what its log has.
+// The ballast is for that too, so that a node whose disk is full can start.
+func (r *room) open() error {
+	free, known := r.free()
+	if !known || free >= ballast {
+		return nil
+	}
+	r.throwOff()
+	if free, known = r.free(); known && free < ballast {
+		return &FullError{r.dir, free, ballast}
+	}
+	return nil
 }
 
 // check returns a *FullError unless there is room for so many bytes.

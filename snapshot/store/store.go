@@ -55,7 +55,8 @@ type Store struct {
 	holds holds
 }
 
-// Open opens the store in a folder, which it makes if it is not there.
+// Open opens the store in a folder, which it makes if it is not there. A *FullError
+// says that the disk is too full to.
 func Open(dir string) (*Store, error) { return open(dir, vfs.Default, false) }
 
 // OpenReadOnly opens a store that is there to look at, and changes nothing.
@@ -73,6 +74,11 @@ func open(dir string, files vfs.FS, readOnly bool) (*Store, error) {
 		}
 	}
 	room := newRoom(dir, files)
+	if !readOnly {
+		if err := room.open(); err != nil {
+			return nil, err
+		}
+	}
 	db, err := pebble.Open(dir, &pebble.Options{
 		FS: room.guard(), ReadOnly: readOnly,
 		Logger: quiet{},

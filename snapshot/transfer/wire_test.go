@@ -2,10 +2,17 @@ package transfer
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"lockstep/audit"
 	"lockstep/snapshot"
 )
 
@@ -117,5 +124,107 @@ func TestRepliesComeBack(t *testing.T) {
 		if err == nil && len(r.Items) >= 4 {
 			t.Errorf("a reply cut at %d decodes whole", cut)
 		}
+	}
+}
+
+// vectorRequests and vectorReplies have each kind of message, and fields at their limits.
+func vectorRequests() []request {
+	node, page := snapshot.Ref{Level: 4, Digest: audit.Digest{0xaa}}, snapshot.Ref{Level: 0, Index: 1<<20 - 1, Digest: snapshot.ZeroPage}
+	have := snapshot.Sketch(nil, bytes.Repeat([]byte{7, 8}, snapshot.NodeSize/2))
+	return []request{
+		{Kind: kindManifest, Epoch: 1, Seq: 16384, Holder: math.MaxUint64},
+		{Kind: kindManifest, Epoch: math.MaxUint64, Seq: math.MaxUint64, Offset: blobBytes},
+		{Kind: kindParts, Epoch: 1, Seq: 16384, Holder: 7, Parts: []snapshot.Ref{node}, Have: have},
+		{Kind: kindParts, Epoch: 1, Seq: 16384, Holder: 7, Parts: []snapshot.Ref{node, page}},
+		{Kind: kindBlob, Blob: audit.Digest{0xbb}, Offset: 1 << 40},
+		{Kind: kindHold, Epoch: 1, Seq: 16384},
+		{Kind: kindRelease, Epoch: 1, Seq: 16384, Holder: 7},
+	}
+}
+
+func vectorReplies() []reply {
+	node := bytes.Repeat([]byte{7, 8}, snapshot.NodeSize/2)
+	other := bytes.Clone(node)
+	copy(other[5*32:], bytes.Repeat([]byte{9}, 32))
+	other[snapshot.NodeSize-32] ^= 1
+	manifest := snapshot.Manifest{Machine: "kv", Epoch: 1, Seq: 16384, Size: 64 << 10, Pages: audit.Digest{0xaa}, Globals: []uint64{1, math.MaxUint64}, System: []byte{1}}.Encode()
+	return []reply{
+		{},
+		{Error: "checkpoint at seq 16384: not in the store"},
+		{Size: uint64(len(manifest)), Items: [][]byte{Pack(manifest)}},
+		{Items: [][]byte{node, Pack(make([]byte, snapshot.PageSize)), nil}},
+		{Items: [][]byte{snapshot.Differing(other, snapshot.Sketch(nil, node)), snapshot.Differing(node, snapshot.Sketch(nil, node))}},
+		{Size: 1 << 40, Items: [][]byte{Pack([]byte("module"))}},
+	}
+}
+
+// The vectors are for other implementations: hex of each message, and what it is. UPDATE=1 writes them. A zstd
+// frame has several spellings: those here are to be read, and need not be what another compressor writes.
+func TestVectors(t *testing.T) {
+	const file = "testdata/messages.txt"
+	var b strings.Builder
+	for _, q := range vectorRequests() {
+		fmt.Fprintf(&b, "request %x\n", requestFormat.Encode(q))
+	}
+	for _, r := range vectorReplies() {
+		fmt.Fprintf(&b, "reply %x\n", r.encode())
+	}
+	stash := []byte(stashMagic)
+	for i, page := range [][]byte{bytes.Repeat([]byte{1}, snapshot.PageSize), make([]byte, snapshot.PageSize)} {
+		frame := Pack(page)
+		stash = binary.BigEndian.AppendUint32(stash, uint32(i)<<18)
+		stash = append(binary.BigEndian.AppendUint16(stash, uint16(len(frame))), frame...)
+	}
+	fmt.Fprintf(&b, "stash %x\n", stash)
+	if os.Getenv("UPDATE") != "" {
+		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(file, []byte(b.String()), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("vectors differ from %s:\n%s", file, b.String())
+	}
+	for line := range strings.Lines(string(want)) {
+		kind, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		data, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readVector(t, kind, data)
+	}
+}
+
+// readVector wants a message to be read, and to re-encode to the same bytes.
+func readVector(t *testing.T, kind string, data []byte) {
+	t.Helper()
+	switch kind {
+	case "request":
+		var q request
+		if err := requestFormat.Decode(data, &q); err != nil {
+			t.Errorf("request %x: %v", data, err)
+		}
+	case "reply":
+		r, err := decodeReply(data)
+		if err != nil || !bytes.Equal(r.encode(), data) {
+			t.Errorf("reply %x: %v", data, err)
+		}
+	case "stash":
+		path := filepath.Join(t.TempDir(), "stash")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, n, err := OpenStash(path, 1<<32, func([]snapshot.Page) error { return nil })
+		if err != nil || n != 2 {
+			t.Fatalf("stash has %d pages, %v", n, err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Errorf("vector of a %q", kind)
 	}
 }
