@@ -158,6 +158,9 @@ func (c *Client) gatherHoldings(ctx context.Context, request host.Prepare, what 
 		case p.Refused:
 			refused = &RefusedError{host.RefusedModule, strings.TrimPrefix(p.Error, host.ErrModuleRefused.Error()+": ")}
 			return true
+		case p.NoRoom: // it was chosen, and would stand still
+			refused = errors.New(p.Error)
+			return true
 		case p.Error != "":
 			failed = errors.New(p.Error)
 			failures++

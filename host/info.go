@@ -26,7 +26,9 @@ type Info struct {
 	// Log is the epoch whose log the replica reads, where inputs are to be sent.
 	Log ordering.Epoch
 	// Broken is why the replica has stopped voting in that epoch, for people; empty if it has not.
-	Broken    string
+	Broken string
+	// MaxMemory is the limit of the guest's memory in Wasm pages; 0 before DEPLOY.
+	MaxMemory uint32
 	Signature []byte
 }
 

@@ -24,6 +24,7 @@ type Prepared struct {
 	_       struct{} `cbor:",toarray"`
 	Holding audit.Holding
 	Refused bool   // the module is at fault, and no replica will take it
+	NoRoom  bool   // the replica's node has no memory for the guest
 	Error   string // empty if it is held
 }
 

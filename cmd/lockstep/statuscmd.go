@@ -19,12 +19,14 @@ import (
 
 // nodeStatus and replicaStatus are rows of status, as JSON has them.
 type nodeStatus struct {
-	Node     audit.ReplicaID `json:"node"`
-	Version  string          `json:"version"`
-	Server   string          `json:"server,omitempty"`
-	Up       float64         `json:"up_seconds"`
-	Engine   string          `json:"engine"`
-	Machines []ordering.Name `json:"machines"`
+	Node      audit.ReplicaID `json:"node"`
+	Version   string          `json:"version"`
+	Server    string          `json:"server,omitempty"`
+	Up        float64         `json:"up_seconds"`
+	Engine    string          `json:"engine"`
+	Machines  []ordering.Name `json:"machines"`
+	Memory    uint64          `json:"memory_bytes"`               // that guests may come to take
+	MaxMemory uint64          `json:"max_memory_bytes,omitempty"` // bound on that
 }
 
 type replicaStatus struct {
@@ -118,7 +120,7 @@ that are at the same seq must have alike. A voter whose node does not answer is 
 func nodeRows(all []admin.Node) []nodeStatus {
 	rows := make([]nodeStatus, 0, len(all))
 	for _, n := range all {
-		rows = append(rows, nodeStatus{n.Name, n.Version, n.Server, time.Since(time.Unix(0, n.Started)).Seconds(), n.Engine, n.Machines})
+		rows = append(rows, nodeStatus{n.Name, n.Version, n.Server, time.Since(time.Unix(0, n.Started)).Seconds(), n.Engine, n.Machines, n.Memory, n.MaxMemory})
 	}
 	return rows
 }

@@ -37,15 +37,17 @@ type ListRequest struct {
 
 // Node is what a node says of itself.
 type Node struct {
-	_        struct{} `cbor:",toarray"`
-	Name     audit.ReplicaID
-	Version  string // of the program
-	Profile  uint32 // of the instrumentation
-	Server   string // URL at which clients reach its NATS server; "" if that is not its own
-	Started  int64  // Unix time in nanoseconds
-	Engine   string // how it runs guests
-	Machines []ordering.Name
-	Machine  []Machine // of the request, if the node hosts it: one or none
+	_         struct{} `cbor:",toarray"`
+	Name      audit.ReplicaID
+	Version   string // of the program
+	Profile   uint32 // of the instrumentation
+	Server    string // URL at which clients reach its NATS server; "" if that is not its own
+	Started   int64  // Unix time in nanoseconds
+	Engine    string // how it runs guests
+	Machines  []ordering.Name
+	Memory    uint64    // bytes that the guests of its machines may come to take
+	MaxMemory uint64    // bound on that; 0: none
+	Machine   []Machine // of the request, if the node hosts it: one or none
 }
 
 // Machine is what a node says of its replica of a machine.

@@ -58,6 +58,7 @@ func (d *Desk) answerList(m *nats.Msg) {
 	}
 	n := d.Self
 	n.Machines = d.Node.Machines()
+	n.Memory, n.MaxMemory = d.Node.Memory()
 	if r := d.Node.Replica(q.Machine); r != nil {
 		memory := r.Memory()
 		am := admin.Machine{Info: r.Info(), Tracker: memory.Tracker, Memory: memory.Bytes}

@@ -42,6 +42,8 @@ type Config struct {
 	Tracker string `toml:"tracker" comment:"How written pages are found: auto, userfaultfd, memfd or compare."`
 	Keep    int    `toml:"keep" comment:"Checkpoints kept of each machine."`
 
+	MaxMemory Size `toml:"max_memory" comment:"Bound on the memory that the guests of all machines may come to take, such as 8GiB: 2.2 times the limit\nof each (lockstep deploy --memory). What would exceed it is not deployed here and does not join. 0: none."`
+
 	TransferRate Size `toml:"transfer_rate" comment:"Bound on what the node sends of its states and modules in a second, such as 20MiB. 0: none."`
 
 	LogLevel  string `toml:"log_level" comment:"Least level of what is logged: debug, info, warn or error."`
@@ -92,6 +94,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.engineConfig(); err != nil {
 		return err
+	}
+	if c.MaxMemory < 0 {
+		return errors.New("max_memory may not be negative")
 	}
 	if c.Keep < 1 || c.Keep > maxKeep {
 		return fmt.Errorf("keep is %d: want 1 to %d", c.Keep, maxKeep)

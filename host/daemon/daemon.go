@@ -130,7 +130,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	d.node, err = node.Open(ctx, node.Options{
 		Name: d.config.replica(), Dir: filepath.Join(d.config.Data, "node"), Conn: d.conn, Engine: d.engine,
 		Keep: d.config.Keep, Metrics: d.meter, Logger: d.logger, OnEvent: d.event, ConfirmBreak: confirm,
-		TransferRate: int(d.config.TransferRate),
+		TransferRate: int(d.config.TransferRate), MaxMemory: uint64(d.config.MaxMemory),
 	})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)

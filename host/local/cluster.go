@@ -39,8 +39,10 @@ type Options struct {
 	Engines []*engine.Engine
 	// TransferRate is that of each node's options.
 	TransferRate int
-	Logger       *slog.Logger
-	OnEvent      func(node.Event)
+	// MaxMemory is that of each node's options.
+	MaxMemory uint64
+	Logger    *slog.Logger
+	OnEvent   func(node.Event)
 
 	// URLs are servers elsewhere that keep the logs, and Login how nodes show who
 	// they are there. Nodes have no servers of their own then.
@@ -219,7 +221,7 @@ func (c *Cluster) startNode(ctx context.Context, i int) error {
 	}
 	p.node, err = node.Open(ctx, node.Options{
 		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: p.conn, Engine: c.engine(i),
-		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: confirm, TransferRate: c.opts.TransferRate,
+		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: confirm, TransferRate: c.opts.TransferRate, MaxMemory: c.opts.MaxMemory,
 	})
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", p.name, err)
@@ -301,6 +303,13 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 	}
 	c.openLinks(i)
 	return c.startNode(ctx, i)
+}
+
+// SetMaxMemory changes Options.MaxMemory for nodes that are started from now on.
+func (c *Cluster) SetMaxMemory(bytes uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opts.MaxMemory = bytes
 }
 
 // stop ends what runs of a peer, and returns what went wrong.

@@ -105,6 +105,12 @@ func (r *Replica) holdImport(q host.Prepare) error {
 	if err != nil || !deployed {
 		return errors.Join(errors.New("imported checkpoint has no guest"), err)
 	}
+	if q.Config.MaxMemory > 0 {
+		config.MaxMemory = q.Config.MaxMemory
+	}
+	if err := r.claim(config.Resolve(instrument.Profile).MaxMemory); err != nil {
+		return err
+	}
 	_, err = r.node.modules.compile(module, config.Resolve(instrument.Profile))
 	return err
 }
@@ -120,6 +126,9 @@ func (r *Replica) skipImport(absent *MissingImportError) error {
 		err := r.transferLatest()
 		if err == nil {
 			return errMoved
+		}
+		if noMemory(err) {
+			return err
 		}
 		r.logger.Warn("take state from others; trying again", "err", err)
 		if !r.sleep(tickEvery) {

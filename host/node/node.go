@@ -49,6 +49,9 @@ type Options struct {
 	// TransferRate bounds the bytes per second that the node sends of its states and
 	// modules, over all who fetch them, but not below transfer.MinLimit; 0: no bound.
 	TransferRate int
+	// MaxMemory bounds the memory in bytes that the guests of all machines may come to
+	// take, by Resident of their limits; 0: no bound.
+	MaxMemory uint64
 	// ConfirmBreak is how long the log's leader must repeat that entries are gone
 	// until it is believed; see jetstream.Options.
 	ConfirmBreak time.Duration
@@ -78,6 +81,7 @@ type Node struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 
+	budget     budget
 	queryBytes atomic.Int64 // of questions that wait, of all replicas
 
 	mu       sync.Mutex
@@ -110,7 +114,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		opts.Keep = DefaultKeep
 	}
 	opts.Logger = opts.Logger.With("node", string(opts.Name))
-	n := &Node{opts: opts, limit: transfer.NewLimit(opts.TransferRate), replicas: make(map[ordering.Name]*Replica)}
+	n := &Node{opts: opts, budget: budget{bound: opts.MaxMemory}, limit: transfer.NewLimit(opts.TransferRate), replicas: make(map[ordering.Name]*Replica)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -196,7 +200,7 @@ func (n *Node) Host(ctx context.Context, machine ordering.Name) (*Replica, error
 	}
 	r, err := startReplica(ctx, n, machine, key)
 	if err != nil {
-		if first && errors.Is(err, ordering.ErrNotFound) {
+		if first && (errors.Is(err, ordering.ErrNotFound) || noMemory(err)) {
 			err = errors.Join(err, os.RemoveAll(dir)) // or the node would host it again at its next start
 		}
 		return nil, fmt.Errorf("host machine %s: %w", machine, err)

@@ -171,7 +171,11 @@ func (r *Replica) restore() error {
 		return fmt.Errorf("list checkpoints: %w", err)
 	}
 	for i := len(list) - 1; i >= 0; i-- {
-		if err := r.restoreFrom(list[i]); err != nil {
+		err := r.restoreFrom(list[i])
+		if noMemory(err) {
+			return err // the checkpoint is whole
+		}
+		if err != nil {
 			r.logger.Error("restore checkpoint; trying an older one", "seq", uint64(list[i].Seq), "err", err)
 			r.leaveRotten(err)
 			r.machine.Close()

@@ -125,6 +125,9 @@ func startReplica(ctx context.Context, n *Node, name ordering.Name, key ed25519.
 	if err == nil {
 		err = r.openLog(ctx)
 	}
+	if _, deployed := r.machine.Module(); err == nil && !deployed {
+		err = r.admit()
+	}
 	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}
@@ -151,7 +154,7 @@ func (r *Replica) resume(log ordering.Log) error {
 }
 
 func (r *Replica) newMachine() *host.Machine {
-	m := host.New(string(r.name), instrument.Profile, r.node.modules.load)
+	m := host.New(string(r.name), instrument.Profile, r.load)
 	m.SetImport(r.node.imported)
 	return m
 }
@@ -168,6 +171,7 @@ func (r *Replica) close() error {
 	r.done.Wait()
 	r.releaseSaves()
 	r.machine.Close()
+	r.node.budget.release(r.name)
 	r.log.set(nil)
 	if r.journal != nil {
 		errs = append(errs, r.journal.Close())
@@ -189,7 +193,7 @@ func (r *Replica) publishStatus() {
 		Machine: string(r.name), Replica: r.id, Key: r.key.Public().(ed25519.PublicKey),
 		Epoch: at.Epoch, Seq: at.Seq, Chain: at.Chain, Deployed: deployed, Module: module,
 		Members: r.machine.Members(), Phase: r.phase, Stored: append([]host.Stored(nil), r.stored...),
-		Log: r.promise.Epoch, Broken: r.promise.Reason,
+		Log: r.promise.Epoch, Broken: r.promise.Reason, MaxMemory: r.machine.Config().MaxMemory,
 	})
 }
 
@@ -299,7 +303,7 @@ func (r *Replica) position() error {
 		if r.ctx.Err() != nil {
 			return r.ctx.Err()
 		}
-		if breaks(err) {
+		if breaks(err) || noMemory(err) {
 			return err
 		}
 		r.logger.Warn("find position in the log; trying again", "err", err)

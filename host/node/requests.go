@@ -65,7 +65,7 @@ func (r *Replica) prepare(m *nats.Msg) {
 		what, hold = q.Checkpoint, r.holdImport
 	}
 	if err := hold(q); err != nil {
-		a.Refused, a.Error = errors.Is(err, host.ErrModuleRefused), err.Error()
+		a.Refused, a.NoRoom, a.Error = errors.Is(err, host.ErrModuleRefused), noMemory(err), err.Error()
 	} else {
 		a.Holding = audit.Holding{Machine: string(r.name), Replica: r.id, Module: what}
 		a.Holding.Sign(r.key)
@@ -76,6 +76,9 @@ func (r *Replica) prepare(m *nats.Msg) {
 func (r *Replica) hold(q host.Prepare) error {
 	config := q.Config.Resolve(instrument.Profile)
 	if err := config.Validate(instrument.Profile); err != nil {
+		return err
+	}
+	if err := r.claim(config.MaxMemory); err != nil {
 		return err
 	}
 	_, err := r.node.modules.compile(q.Module, config)
