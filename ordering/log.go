@@ -55,6 +55,8 @@ type State struct {
 	First Seq // oldest position that is still there, or the next one if none is
 	Last  Seq // newest position
 	Bytes uint64
+	// MaxBytes bounds Bytes: an entry that would exceed it gets ErrFull. 0 is no bound.
+	MaxBytes uint64
 }
 
 // Errors that callers branch on.

@@ -72,6 +72,7 @@ type Replica struct {
 	asked    time.Time      // when a repair last asked for a CHECKPOINT
 	ticker   ticker
 	turns    turns
+	fill     fill    // of the log since the last checkpoint
 	waiting  []query // for entries that are not applied yet
 	partial  bool    // a transfer began and has not ended well: the memory is no state
 
@@ -296,6 +297,7 @@ func (r *Replica) position() error {
 		}
 		if err == nil {
 			r.quietTo = max(r.quietTo, state.Last)
+			r.fill.bound = state.MaxBytes
 			r.read()
 			r.takeRole()
 			return nil
@@ -341,6 +343,7 @@ func (r *Replica) follow(b readBatch) error {
 			return err
 		}
 		r.count(e, t, time.Since(began))
+		r.relieve(&e.Entry, t)
 		r.carryOut(t)
 		r.turns.applied(time.Since(began))
 		if time.Since(r.published) > statusEvery {

@@ -190,7 +190,7 @@ func TestFirstSeq(t *testing.T) {
 	create(t, c, cfg)
 	l := open(t, c, 0, cfg.Ref)
 	ctx := within(t, time.Minute)
-	if s, err := l.State(ctx); err != nil || s != (ordering.State{Epoch: 3, First: 1000, Last: 999}) {
+	if s, err := l.State(ctx); err != nil || s != (ordering.State{Epoch: 3, First: 1000, Last: 999, MaxBytes: jetstream.DefaultMaxBytes}) {
 		t.Fatalf("State: %+v, %v", s, err)
 	}
 	if seq, err := l.Append(ctx, []byte("x")); err != nil || seq != 1000 {

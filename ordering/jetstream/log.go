@@ -165,7 +165,8 @@ func (in *info) state(epoch ordering.Epoch) ordering.State {
 	if first == 0 { // JetStream's word for a stream that was never written to
 		first = last + 1
 	}
-	return ordering.State{Epoch: epoch, First: ordering.Seq(first), Last: ordering.Seq(last), Bytes: in.State.Bytes}
+	return ordering.State{Epoch: epoch, First: ordering.Seq(first), Last: ordering.Seq(last), Bytes: in.State.Bytes,
+		MaxBytes: uint64(max(in.Config.MaxBytes, 0))}
 }
 
 // Truncate is ordering.Log's. A purge beyond the last entry would move the

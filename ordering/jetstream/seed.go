@@ -143,7 +143,7 @@ func (f *founding) State(ctx context.Context) (ordering.State, error) {
 	if err != nil {
 		return ordering.State{}, fmt.Errorf("read state of log %s: %w", f.cfg.Ref, err)
 	}
-	in := info{}
+	in := info{Config: s.CachedInfo().Config}
 	in.State.FirstSeq, in.State.LastSeq, in.State.Bytes = s.CachedInfo().State.FirstSeq, s.CachedInfo().State.LastSeq, s.CachedInfo().State.Bytes
 	return in.state(f.cfg.Epoch), nil
 }

@@ -297,6 +297,9 @@ func testFull(t *testing.T, h Harness) {
 	if err != nil || s.Last != last || s.Last-s.First+1 < 1 {
 		t.Fatalf("State: %+v, %v, want all up to %d there", s, err, last)
 	}
+	if s.Bytes > s.MaxBytes || s.Bytes+FullSize+1024 < s.MaxBytes {
+		t.Errorf("State: %d bytes of %d, though it is full", s.Bytes, s.MaxBytes)
+	}
 	first := s.First
 	if got, err := l.Read(within(t), first); err != nil || got[0].Seq != first {
 		t.Fatalf("Read of the oldest entry: %v", err)
