@@ -2,14 +2,46 @@
 // of its voters says.
 //
 //	c, err := client.Connect(ctx, client.Options{URLs: urls, Machine: "kv"})
-//	out, err := c.Call(ctx, input)
+//	out, err := c.Call(ctx, input)                        // changes the state
+//	out, err = c.Query(ctx, input, client.Linearizable)   // reads it
+//	s, err := c.Subscribe(ctx, 0)                         // hears what the guest emits
+//
+// A machine is one guest, a WebAssembly module, that several replicas run alike. Its
+// inputs go through a log, which gives each a place, its seq; each replica applies the log
+// and signs what came out, and the client gives out what a majority has signed.
+//
+//	what          goes through the log   answered by
+//	Call          yes                    a majority, with a certificate (Output.Certificate)
+//	Voted         no                     a majority, at one seq
+//	Linearizable  no                     one replica; that it is not behind, by a majority
+//	Stale         no                     one replica, from what it has
+//	Subscribe     no                     a majority, each event once and in order
+//
+// # Errors
+//
+// A typed error is an answer too: *RejectedError, *TrapError, ErrOutOfGas and
+// *RefusedError are what a majority states, and say that nothing of the input was kept
+// (but for host.RefusedTooLate and host.RefusedSessionExpired: those do not know any
+// more). An error of type *FailError is the one that leaves the outcome open: its Fate says what
+// is known. *PermissionError, ErrBusy and host.ErrInputTooLarge say that nothing was sent.
+//
+// # Once
+//
+// Every input has a number within the client's session, so that a retry, which
+// the client makes by itself until the context ends, is applied once. A session outlives
+// the client if it is kept: see Options.Save and Client.Resumed.
+//
+// # Throughput
 //
 // Concurrent callers share entries of the log: a call that finds the client
 // idle goes out at once, and while entries are under way the others gather
-// into the next one. Every input has a number within the client's session, so
-// that a retry, which the client makes by itself, is applied once.
+// into the next one. So one Client for a process is best, used by all of its goroutines.
+// Concurrent queries share questions to the replicas likewise.
 //
-// An error of type *FailError is the one answer that leaves the outcome open.
+// # Limits
+//
+// Inputs and outputs have at most 512 KiB (wasmabi.MaxInput, MaxOutput). At most 65,536 calls,
+// and 256 MiB of them, wait to be sent, and as many queries of each mode.
 package client
 
 import (

@@ -76,6 +76,9 @@ func (c *Client) Subscribe(ctx context.Context, from ordering.Seq) (*Subscriptio
 	if err := c.deployed(ctx); err != nil {
 		return nil, err
 	}
+	if c.run.Err() != nil {
+		return nil, ErrClosed
+	}
 	s := &Subscription{
 		c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), filter: newEventFilter(from), pause: eventGap,
 	}
