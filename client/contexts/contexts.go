@@ -9,6 +9,7 @@
 package contexts
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,40 +153,69 @@ func (s Store) Selected() string {
 	return strings.TrimSpace(string(text))
 }
 
+// ErrLogin marks a key, credentials or certificates that cannot be used as they are here.
+var ErrLogin = errors.New("nothing was asked")
+
 // Connect connects to the cluster. What is refused or out of reach now is an
-// error; a connection that breaks later comes back by itself.
+// error; a connection that breaks later comes back by itself. An error with the files
+// that say who connects is ErrLogin (wrapped).
 func (c Context) Connect(name string) (*nats.Conn, error) {
 	url := c.URL
 	if url == "" {
 		url = DefaultURL
 	}
+	login, err := c.login()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrLogin)
+	}
 	opts := append(jetstream.ConnOptions(name, nil), nats.RetryOnFailedConnect(false), nats.Timeout(3*time.Second))
+	conn, err := nats.Connect(url, append(opts, login...)...)
+	if err == nil {
+		return conn, nil
+	}
+	return nil, fmt.Errorf("connect to %s: %w", url, advise(err))
+}
+
+// login are the options that say who connects, and whom it trusts.
+func (c Context) login() (opts []nats.Option, err error) {
 	if c.Nkey != "" {
 		nkey, err := jetstream.Nkey(c.Nkey)
 		if err != nil {
-			return nil, fmt.Errorf("read nkey %s: %w", c.Nkey, err)
+			return nil, fmt.Errorf("read nkey: %w: want a file with a seed alone, as 'lockstep init' writes client.nk", err)
 		}
 		opts = append(opts, nkey...)
 	}
 	if c.Creds != "" {
 		creds, err := jetstream.Creds(c.Creds)
 		if err != nil {
-			return nil, fmt.Errorf("read credentials: %w", err)
+			return nil, fmt.Errorf("read credentials: %w: want a file as nsc writes it", err)
 		}
 		opts = append(opts, creds...)
 	}
-	if c.CA != "" {
-		opts = append(opts, nats.RootCAs(c.CA))
+	tls, err := jetstream.Login{CAFile: c.CA, CertFile: c.Cert, KeyFile: c.Key}.Options()
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
 	}
-	if c.Cert != "" {
-		opts = append(opts, nats.ClientCert(c.Cert, c.Key))
-	}
-	conn, err := nats.Connect(url, opts...)
+	return append(opts, tls...), nil
+}
+
+// advise says what to do about a server that is not reached, or lets nobody in.
+func advise(err error) error {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
 	switch {
-	case err == nil:
-		return conn, nil
 	case errors.Is(err, nats.ErrAuthorization):
-		return nil, fmt.Errorf("connect to %s: the server does not know this user: name its key with --nkey FILE, or a context that does", url)
+		return errors.New("the server does not know this user: name its key with --nkey FILE, or a context that does")
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return fmt.Errorf("%w: that server has no TLS, and is not to be trusted with what asks for it: leave out tls:// and --ca if it is yours", err)
+	case errors.Is(err, nats.ErrSecureConnRequired):
+		return fmt.Errorf("%w: write tls:// in the URL, and name whom to trust with --ca FILE", err)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w: name whom to trust with --ca FILE", err)
+	case errors.As(err, &other):
+		return fmt.Errorf("%w: name the server as its certificate does", err)
+	case strings.Contains(err.Error(), "remote error: tls:"): // an alert, which has no type
+		return fmt.Errorf("%w: the server does not accept this certificate: name one with --cert FILE and --key FILE", err)
 	}
-	return nil, fmt.Errorf("connect to %s: %w: is a node running there? Start one with 'lockstep node', or name another with --server or --context", url, err)
+	return fmt.Errorf("%w: is a node running there? Start one with 'lockstep node', or name another with --server or --context", err)
 }

@@ -109,7 +109,12 @@ func (c *Cluster) Quit(ctx context.Context, replica audit.ReplicaID) error {
 	if err != nil {
 		return fmt.Errorf("quit %s: %w", replica, err)
 	}
-	if members.Find(replica) != nil {
+	if members.Find(replica) == nil {
+		c.step("%s is no member: nothing to order", replica)
+	} else {
+		if _, voter := members.Voter(replica); voter && members.Voters() == 1 {
+			return fmt.Errorf("quit %s: it is the only voter: %w", replica, ErrUnsafe)
+		}
 		if err := c.survives(ctx, members, replica); err != nil {
 			return fmt.Errorf("quit %s: %w", replica, err)
 		}

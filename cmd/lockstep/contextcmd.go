@@ -29,7 +29,7 @@ func contextAdd(r *remote) *cobra.Command {
 	var use bool
 	c := &cobra.Command{
 		Use:   "add NAME",
-		Short: "Make a context, or change it, from --server, --nkey and --creds",
+		Short: "Make a context, or change it, from --server, --nkey or --creds, --ca, --cert and --key",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			store, err := contexts.Default()
@@ -37,7 +37,7 @@ func contextAdd(r *remote) *cobra.Command {
 				return err
 			}
 			k.Name, k.URL = args[0], r.server
-			for _, f := range []struct{ to, from *string }{{&k.Nkey, &r.nkey}, {&k.Creds, &r.creds}, {&k.CA, &k.CA}, {&k.Cert, &k.Cert}, {&k.Key, &k.Key}} {
+			for _, f := range []struct{ to, from *string }{{&k.Nkey, &r.nkey}, {&k.Creds, &r.creds}, {&k.CA, &r.ca}, {&k.Cert, &r.cert}, {&k.Key, &r.key}} {
 				if *f.from == "" {
 					continue
 				}
@@ -58,9 +58,6 @@ func contextAdd(r *remote) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&k.Description, "description", "", "what it is")
-	c.Flags().StringVar(&k.CA, "ca", "", "file with the certificates to trust, PEM")
-	c.Flags().StringVar(&k.Cert, "cert", "", "file with the certificate to show, PEM")
-	c.Flags().StringVar(&k.Key, "key", "", "file with its key, PEM")
 	c.Flags().BoolVar(&use, "select", false, "select it")
 	return c
 }

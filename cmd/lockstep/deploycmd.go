@@ -67,6 +67,9 @@ has put on most of these nodes, with the guest that the state is of.`,
 			if err := d.machine.Validate(); err != nil {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
+			if d.memory != 0 && d.memory < 64<<10 {
+				return usage("--memory is %d bytes: a guest has pages of 64KiB", d.memory)
+			}
 			d.config.MaxMemory = uint32(min(d.memory/(64<<10), 1<<31))
 			if checkpoint != "" {
 				d.from, err = readRoot(checkpoint)

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"lockstep/client"
+	"lockstep/client/contexts"
 	"lockstep/client/nodes"
 	"lockstep/host"
 	"lockstep/ordering"
@@ -73,11 +77,21 @@ func (r *remote) systemConn(path string) (*nats.Conn, error) {
 	}
 	c.Nkey, c.Creds = path, ""
 	conn, err := c.Connect(connName)
+	if errors.Is(err, contexts.ErrLogin) {
+		return nil, usage("system account: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("system account: %w: %w", err, errUnreachable)
 	}
+	if _, err := conn.Request("$SYS.REQ.SERVER.PING", nil, systemWait); err != nil {
+		conn.Close()
+		return nil, usage("%s is no key of the servers' system account, or no server answers there (%w): 'lockstep init' writes it to system.nk", path, err)
+	}
 	return conn, nil
 }
+
+// systemWait is how long a server may take to answer its system account.
+const systemWait = 5 * time.Second
 
 func (r *remote) diagnose(ctx context.Context, machine ordering.Name, systemKey string) ([]finding, error) {
 	conn, err := r.connect(ctx)
@@ -92,7 +106,14 @@ func (r *remote) diagnose(ctx context.Context, machine ordering.Name, systemKey 
 	if system != nil {
 		defer system.Close()
 	}
-	settings, err := doctor.Read(ctx, conn, system, jetstream.Ref{Machine: machine, Epoch: epochOf(ctx, conn, machine)})
+	epoch, err := epochOf(ctx, conn, machine)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := doctor.Read(ctx, conn, system, jetstream.Ref{Machine: machine, Epoch: epoch})
+	if errors.Is(err, ordering.ErrNotFound) {
+		return nil, fmt.Errorf("machine %s has no log here: 'lockstep status' lists the machines there are: %w", machine, errUnreachable)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +125,14 @@ func (r *remote) diagnose(ctx context.Context, machine ordering.Name, systemKey 
 }
 
 // epochOf is the newest epoch that a voter is in, or the first: the machine may have no replica that answers.
-func epochOf(ctx context.Context, conn *nats.Conn, machine ordering.Name) ordering.Epoch {
+func epochOf(ctx context.Context, conn *nats.Conn, machine ordering.Name) (ordering.Epoch, error) {
 	epoch := ordering.Epoch(1)
 	all, err := nodes.List(ctx, conn, machine)
+	if errors.As(err, new(*client.PermissionError)) {
+		return 0, err // whoever may not ask nodes may not ask servers either
+	}
 	if err != nil {
-		return epoch
+		return epoch, nil
 	}
 	for _, n := range all {
 		for _, m := range n.Machine {
@@ -117,7 +141,7 @@ func epochOf(ctx context.Context, conn *nats.Conn, machine ordering.Name) orderi
 			}
 		}
 	}
-	return epoch
+	return epoch, nil
 }
 
 func writeFindings(w io.Writer, list []finding) error {

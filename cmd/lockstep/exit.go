@@ -21,7 +21,7 @@ const (
 	exitUsage       = 2   // wrong flag, argument or configuration
 	exitGuest       = 3   // the guest rejected the input, trapped or ran out of gas: a majority says so
 	exitOpen        = 4   // FAIL: no majority answered alike in time; the input may have been applied
-	exitUnreachable = 5   // no server, node or machine answers; nothing was done
+	exitUnreachable = 5   // no server, node or machine answers, or none lets this user in; nothing was done
 	exitInterrupt   = 130 // ctrl-C
 )
 
@@ -46,7 +46,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitGuest
 	case errors.As(err, &open):
 		return exitOpen
-	case errors.Is(err, errUnreachable), errors.Is(err, nodes.ErrNone), errors.Is(err, client.ErrUnknownMachine):
+	case errors.Is(err, errUnreachable), errors.Is(err, nodes.ErrNone), errors.Is(err, client.ErrUnknownMachine), errors.As(err, new(*client.PermissionError)):
 		return exitUnreachable
 	}
 	return exitFailed
@@ -87,6 +87,10 @@ func failureOf(err error, code int) failure {
 // known.
 func explain(err error) string {
 	text := strings.TrimSuffix(strings.TrimSpace(err.Error()), ": "+errUnreachable.Error())
+	text = strings.ReplaceAll(text, ": "+contexts.ErrLogin.Error(), "")
+	if errors.As(err, new(*client.PermissionError)) {
+		text += "; operators' commands take the key that 'lockstep init' writes to admin.nk: --nkey FILE"
+	}
 	if errors.Is(err, client.ErrUnknownMachine) {
 		text += "; 'lockstep status' lists the machines there are"
 	}
@@ -102,7 +106,7 @@ func exitCodesTopic() *cobra.Command {
 2    wrong flag, argument or configuration
 3    the guest rejected the input, trapped or ran out of gas: a majority of voters says so, and nothing of it was kept
 4    FAIL: no majority of voters answered alike in time; the input may have been applied, or may be yet
-5    no server, node or machine answers; nothing was done
+5    no server, node or machine answers, or none lets this user do it; nothing was done
 130  interrupted by ctrl-C`,
 	}
 }

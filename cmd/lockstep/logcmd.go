@@ -36,6 +36,9 @@ func logCommand(r *remote) *cobra.Command {
 client. It takes an operator's key.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if count < 1 {
+				return usage("--count is %d, want 1 or more", count)
+			}
 			ctx, cancel := r.within(c)
 			defer cancel()
 			conn, err := r.connect(ctx)
@@ -69,6 +72,9 @@ client. It takes an operator's key.`,
 				first = max(first, state.Last+1-ordering.Seq(count))
 			}
 			last := state.Last
+			if first > last && from != 0 && !follow {
+				return fmt.Errorf("the log of %s ends at seq %d: --follow waits for more", args[0], last)
+			}
 			if follow {
 				ctx, last = c.Context(), 1<<62
 			}

@@ -61,7 +61,7 @@ func command(r *remote) *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w%s: %w", err, nearFlag(c, err), errUsage)
+		return fmt.Errorf("%w%s: %w", plainly(c, err), nearFlag(c, err), errUsage)
 	})
 	r.flags(root.PersistentFlags())
 	groups(root, r)
@@ -108,7 +108,7 @@ func strict(c *cobra.Command) {
 		if err := args(c, a); err != nil {
 			return fmt.Errorf("%w; usage: %s: %w", err, c.UseLine(), errUsage)
 		}
-		return nil
+		return checkMachines(c, a)
 	}
 	for _, below := range c.Commands() {
 		strict(below)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -72,6 +73,9 @@ func replaceCommand(r *remote) *cobra.Command {
 when the others elect until it is forgotten.`,
 		Args: cobra.ExactArgs(3),
 		RunE: func(c *cobra.Command, args []string) error {
+			if args[1] == args[2] {
+				return usage("a node that comes back needs another name than %s: its server is known by it", args[1])
+			}
 			return r.change(c, args[0], system, func(ctx context.Context, m *membership.Cluster) error {
 				if err := hostFor(ctx, m, args[2]); err != nil {
 					return err
@@ -84,7 +88,19 @@ when the others elect until it is forgotten.`,
 	return c
 }
 
+// hostFor has a node host the machine. Where there is no such node, it says which there are.
 func hostFor(ctx context.Context, m *membership.Cluster, node string) error {
+	all, err := nodes.List(ctx, m.Conn, "")
+	if err != nil {
+		return err
+	}
+	var there []audit.ReplicaID
+	for _, n := range all {
+		there = append(there, n.Name)
+	}
+	if !slices.Contains(there, audit.ReplicaID(node)) {
+		return fmt.Errorf("no node of that name answers: %s; these do: %s: %w", node, join(there), errUnreachable)
+	}
 	return nodes.Host(ctx, m.Conn, audit.ReplicaID(node), admin.HostRequest{Machine: m.Machine})
 }
 

@@ -13,6 +13,7 @@ import (
 	"lockstep/client"
 	"lockstep/cmd/lockstep/payload"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -158,8 +159,11 @@ then nobody is asked. With --machine the membership is that which the machine ha
 			if err != nil {
 				return err
 			}
-			if audit.EvidenceFormat.Match(proof) {
+			switch {
+			case audit.EvidenceFormat.Match(proof):
 				return r.verifyEvidence(c, proof, voters)
+			case !protocol.CertificateFormat.Match(proof):
+				return fmt.Errorf("%s is no proof, as 'lockstep call --certificate FILE' and 'lockstep evidence --write FOLDER' write it", args[0])
 			}
 			return r.verify(c, proof, voters)
 		},

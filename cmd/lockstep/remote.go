@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -25,9 +24,9 @@ type flag = pflag.Flag
 
 // remote is how commands reach a cluster, and how they show what it says.
 type remote struct {
-	context, server, nkey, creds string
-	asJSON                       bool
-	timeout                      time.Duration
+	context, server, nkey, creds, ca, cert, key string
+	asJSON                                      bool
+	timeout                                     time.Duration
 }
 
 // defaultTimeout is how long a command waits for a cluster.
@@ -38,6 +37,9 @@ func (r *remote) flags(set *pflag.FlagSet) {
 	set.StringVarP(&r.server, "server", "s", "", "URLs of NATS servers, with commas [LOCKSTEP_URL]")
 	set.StringVar(&r.nkey, "nkey", "", "file with the seed of the nkey to connect with [LOCKSTEP_NKEY]")
 	set.StringVar(&r.creds, "creds", "", "credentials file to connect with [LOCKSTEP_CREDS]")
+	set.StringVar(&r.ca, "ca", "", "file with the certificates to trust, PEM [LOCKSTEP_CA]")
+	set.StringVar(&r.cert, "cert", "", "file with the certificate to show, PEM [LOCKSTEP_CERT]")
+	set.StringVar(&r.key, "key", "", "file with its key, PEM [LOCKSTEP_KEY]")
 	set.BoolVar(&r.asJSON, "json", false, "print JSON")
 	set.DurationVar(&r.timeout, "timeout", defaultTimeout, "how long to wait for the cluster")
 }
@@ -60,8 +62,18 @@ func (r *remote) where() (contexts.Context, error) {
 		}
 	}
 	c.URL = first(url, c.URL)
-	c.Nkey = first(r.nkey, os.Getenv("LOCKSTEP_NKEY"), c.Nkey)
-	c.Creds = first(r.creds, os.Getenv("LOCKSTEP_CREDS"), c.Creds)
+	// Who is named here is instead of whom the context names.
+	nkey, creds := first(r.nkey, os.Getenv("LOCKSTEP_NKEY")), first(r.creds, os.Getenv("LOCKSTEP_CREDS"))
+	if nkey != "" && creds != "" {
+		return c, usage("--nkey and --creds both say who you are: name one")
+	}
+	if nkey+creds != "" {
+		c.Nkey, c.Creds = nkey, creds
+	}
+	c.CA = first(r.ca, os.Getenv("LOCKSTEP_CA"), c.CA)
+	if cert := first(r.cert, os.Getenv("LOCKSTEP_CERT")); cert != "" {
+		c.Cert, c.Key = cert, first(r.key, os.Getenv("LOCKSTEP_KEY"))
+	}
 	return c, nil
 }
 
@@ -96,7 +108,7 @@ func (r *remote) connect(ctx context.Context) (*nats.Conn, error) {
 		return errors.Is(err, nats.ErrNoServers), err
 	})
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // of a key or credentials
+	case errors.Is(err, contexts.ErrLogin):
 		return nil, usage("%w", err)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", err, errUnreachable)
@@ -109,7 +121,7 @@ func (r *remote) connect(ctx context.Context) (*nats.Conn, error) {
 func (r *remote) list(ctx context.Context, conn *nats.Conn, machine ordering.Name, want int) (all []admin.Node, err error) {
 	err = r.starting(ctx, "waiting for the nodes", func() (again bool, err error) {
 		all, err = nodes.List(ctx, conn, machine)
-		return errors.Is(err, nodes.ErrNone) || len(all) < want, err
+		return errors.Is(err, nodes.ErrNone) || err == nil && len(all) < want, err
 	})
 	return all, err
 }

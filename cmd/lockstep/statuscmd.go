@@ -55,9 +55,6 @@ type replicaStatus struct {
 // writeMembers writes the membership that a majority of a machine's voters states,
 // for 'lockstep verify'.
 func (r *remote) writeMembers(ctx context.Context, machine, path string) error {
-	if machine == "" {
-		return usage("name the machine whose membership to write")
-	}
 	cl, done, err := r.session(ctx, machine)
 	if err != nil {
 		return err
@@ -81,6 +78,9 @@ that the replica has not applied; ROOT is of its newest checkpoint, which all re
 that are at the same seq must have alike. A voter whose node does not answer is shown too.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if members != "" && len(args) == 0 {
+				return usage("name the machine whose membership to write")
+			}
 			ctx, cancel := r.within(c)
 			defer cancel()
 			conn, err := r.connect(ctx)
