@@ -320,7 +320,7 @@ func TestCheckpointAndSuffixEqualReplay(t *testing.T) {
 // is in the same state.
 func restore(t testing.TB, b *bench, c *snapshot.Checkpoint, old *bench) {
 	t.Helper()
-	if err := b.Adopt(c.Manifest); err != nil {
+	if _, err := b.Adopt(c.Manifest); err != nil {
 		t.Fatal(err)
 	}
 	var pages []snapshot.Page

@@ -22,6 +22,14 @@ func (s *pageSet) add(indexes []uint32) {
 	}
 }
 
+func (s *pageSet) remove(index uint32) {
+	w, bit := int(index/64), uint64(1)<<(index%64)
+	if w < len(s.words) && s.words[w]&bit != 0 {
+		s.words[w] &^= bit
+		s.n--
+	}
+}
+
 // list returns the members below limit.
 func (s *pageSet) list(limit uint32) []uint32 {
 	var indexes []uint32

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"lockstep/audit"
 	"lockstep/ordering"
 	"lockstep/snapshot"
 )
@@ -11,19 +12,21 @@ import (
 // Adopt makes the machine be at another state, that of a manifest which a
 // majority has stated or which this replica has stored. The guest's memory and
 // globals follow by Patch; Tree says where they differ from the manifest's.
-// Between Adopt and an equal Root the machine must not apply or vote.
-func (m *Machine) Adopt(man snapshot.Manifest) error {
+// Between Adopt and an equal Root the machine must not apply or vote. fresh tells
+// that the guest was made anew for it, so that all of its memory is as the module and Patch
+// left it.
+func (m *Machine) Adopt(man snapshot.Manifest) (fresh bool, err error) {
 	if man.Machine != m.machine {
-		return fmt.Errorf("manifest is of machine %q, this is %q", man.Machine, m.machine)
+		return false, fmt.Errorf("manifest is of machine %q, this is %q", man.Machine, m.machine)
 	}
 	next := system{machine: man.Machine, epoch: man.Epoch, seq: man.Seq, chain: man.Chain}
 	if err := next.decode(man.System); err != nil {
-		return fmt.Errorf("read system state: %w", err)
+		return false, fmt.Errorf("read system state: %w", err)
 	}
 	if next.deployed && (m.guest == nil || next.module != m.module) {
 		guest, err := m.load(next.module, next.config)
 		if err != nil {
-			return fmt.Errorf("load module: %w", err)
+			return false, fmt.Errorf("load module: %w", err)
 		}
 		if m.guest != nil {
 			closeGuest(m.guest)
@@ -31,13 +34,14 @@ func (m *Machine) Adopt(man snapshot.Manifest) error {
 		m.guest = guest
 		guest.Undo()
 		m.forgetTree()
+		fresh = true
 	}
 	m.system = next
 	if !next.deployed {
 		m.dropGuest()
-		return nil
+		return false, nil
 	}
-	return m.Patch(snapshot.Delta{Size: man.Size, Globals: man.Globals})
+	return fresh, m.Patch(snapshot.Delta{Size: man.Size, Globals: man.Globals})
 }
 
 func (m *Machine) dropGuest() {
@@ -57,13 +61,26 @@ func (m *Machine) Patch(d snapshot.Delta) error {
 	if err := m.guest.Patch(d); err != nil {
 		return fmt.Errorf("patch guest: %w", err)
 	}
-	touched := make([]uint32, 0, len(d.Pages))
-	for _, p := range d.Pages {
-		touched = append(touched, p.Index)
+	size := len(m.guest.Memory())
+	m.tree.Resize(size)
+	for _, i := range span(before, size) {
+		m.know(i, snapshot.ZeroPage)
 	}
-	touched = append(touched, span(before, len(m.guest.Memory()))...)
-	m.unhashed.add(touched)
+	for _, p := range d.Pages {
+		m.know(p.Index, p.Digest)
+	}
 	return nil
+}
+
+// know takes the digest of a page that was changed. Where it is zero, it is to be
+// computed.
+func (m *Machine) know(page uint32, d audit.Digest) {
+	if d == (audit.Digest{}) {
+		m.unhashed.add([]uint32{page})
+		return
+	}
+	m.unhashed.remove(page)
+	m.tree.Set(page, d)
 }
 
 // Rehash makes the next root be computed from all of the memory, and not only

@@ -3,6 +3,8 @@
 // one state by its root.
 package snapshot
 
+import "lockstep/audit"
+
 // PageSize is the unit of tracking, hashing and transfer, in bytes. A Wasm
 // page of 64 KiB is 16 of them.
 const PageSize = 4096
@@ -22,4 +24,6 @@ type Delta struct {
 type Page struct {
 	Index uint32 // offset in memory divided by PageSize
 	Data  []byte // PageSize bytes
+	// Digest is that of Data if it was computed from it, and else zero.
+	Digest audit.Digest
 }

@@ -123,9 +123,7 @@ func (g *guest) Patch(d snapshot.Delta) error {
 		g.memory.pages.Resize(d.Size)
 		g.memory.sync()
 	}
-	for _, p := range d.Pages {
-		g.memory.pages.Write(p.Index, p.Data)
-	}
+	g.memory.pages.Write(d.Pages...)
 	if d.Globals != nil {
 		copy(g.committed, d.Globals)
 		g.restoreGlobals()

@@ -99,7 +99,8 @@ func (m *Machine) Snapshot() Snapshot {
 // would get by a transfer is left of the old one.
 func (m *Machine) Restore(s Snapshot) {
 	next := host.New(machineName, instrument.Profile, m.load)
-	must(next.Adopt(s.manifest))
+	_, err := next.Adopt(s.manifest)
+	must(err)
 	must(next.Patch(snapshot.Delta{Size: s.manifest.Size, Pages: s.pages}))
 	if got, want := next.Root(), s.manifest.Root(); got != want {
 		panic(fmt.Sprintf("hosttest: restored root is %v, want %v", got, want))

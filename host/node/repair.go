@@ -190,7 +190,7 @@ func (r *Replica) restore() error {
 }
 
 func (r *Replica) restoreFrom(man snapshot.Manifest) error {
-	if err := r.machine.Adopt(man); err != nil {
+	if _, err := r.machine.Adopt(man); err != nil {
 		return err
 	}
 	if err := r.restoreStored(man); err != nil {

@@ -35,12 +35,14 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 		return err
 	}
 	defer r.observe()()
-	if err := r.adopt(man); err != nil {
+	fresh, err := r.adopt(man)
+	if err != nil {
 		return err
 	}
-	// What is wrong may be wrong without having been written.
-	if err := r.machine.Rehash(); err != nil {
-		return err
+	if !fresh { // what is wrong may be wrong without having been written
+		if err := r.machine.Rehash(); err != nil {
+			return err
+		}
 	}
 	event := Event{Kind: EventTransferred, Root: want.Root, Size: man.Size, From: donors}
 	if err := r.fetchPages(man, from, &event); err != nil {
@@ -151,16 +153,16 @@ func (r *Replica) stashPath() string {
 
 // adopt puts the machine at a manifest's position, fetching its module first
 // where it lacks it.
-func (r *Replica) adopt(man snapshot.Manifest) error {
+func (r *Replica) adopt(man snapshot.Manifest) (fresh bool, err error) {
 	for {
-		err := r.machine.Adopt(man)
+		fresh, err := r.machine.Adopt(man)
 		var missing *MissingModuleError
 		if !errors.As(err, &missing) {
 			r.events.begin(r.machine.LastEvents())
-			return err
+			return fresh, err
 		}
 		if err := r.fetchModule(missing.Module); err != nil {
-			return err
+			return false, err
 		}
 	}
 }

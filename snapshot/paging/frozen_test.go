@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"lockstep/snapshot"
 )
 
 // What is frozen stays as it was while the memory goes on, whoever of several
@@ -55,7 +57,7 @@ func runFrozen(t *testing.T, kind Kind, rng *rand.Rand) {
 			m.Resize(uint64(rng.IntN(65)) * PageSize)
 		case 2:
 			if n := uint64(len(m.Committed())); n > 0 && n == size {
-				m.Write(uint32(rng.IntN(int(n/PageSize))), bytes.Repeat([]byte{byte(rng.Uint32())}, PageSize))
+				m.Write(snapshot.Page{Index: uint32(rng.IntN(int(n / PageSize))), Data: bytes.Repeat([]byte{byte(rng.Uint32())}, PageSize)})
 			}
 		case 3:
 			if len(readings) < 3 {

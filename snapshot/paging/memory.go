@@ -24,6 +24,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"lockstep/snapshot"
 )
 
 // PageSize is the unit of tracking, in bytes.
@@ -197,12 +199,36 @@ func (m *Memory) Resize(size uint64) {
 	m.size, m.committedSize = size, size
 }
 
-// Write changes a page of both memories.
-func (m *Memory) Write(index uint32, data []byte) {
-	m.keep([]uint32{index})
-	copy(page(m.live, index), data)
-	copy(page(m.committed, index), data)
+// Write changes pages of both memories. Those that follow one another in memory
+// are best given one after another.
+func (m *Memory) Write(pages ...snapshot.Page) {
+	for len(pages) > 0 {
+		n := 1
+		for n < len(pages) && pages[n].Index == pages[0].Index+uint32(n) {
+			n++
+		}
+		m.write(pages[:n])
+		pages = pages[n:]
+	}
 }
+
+// write changes pages that follow one another.
+func (m *Memory) write(run []snapshot.Page) {
+	if len(run) >= populated && m.kind != Memfd { // whose working pages cost nothing until they are written
+		from, to := uint64(run[0].Index)*PageSize, uint64(run[len(run)-1].Index+1)*PageSize
+		populate(m.live[from:to])
+		populate(m.committed[from:to])
+	}
+	for _, p := range run {
+		m.keep([]uint32{p.Index})
+		copy(page(m.live, p.Index), p.Data)
+		copy(page(m.committed, p.Index), p.Data)
+	}
+}
+
+// populated is the number of pages for which to ask the system at once costs less
+// than a fault at each.
+const populated = 4
 
 // Close gives the address space back, but for what is still being read.
 func (m *Memory) Close() error {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"lockstep/snapshot"
 )
 
 const testMax = 64 * PageSize
@@ -97,7 +99,7 @@ func run(t *testing.T, kind Kind, program []byte) {
 			if n := len(o.live) / PageSize; n > 0 {
 				i := next() % n
 				data := bytes.Repeat([]byte{byte(next())}, PageSize)
-				m.Write(uint32(i), data)
+				m.Write(snapshot.Page{Index: uint32(i), Data: data})
 				copy(o.live[i*PageSize:], data)
 				copy(o.committed[i*PageSize:], data)
 			}

@@ -62,7 +62,7 @@ func (s *Store) Restore(man snapshot.Manifest, local *snapshot.TreeView, patch f
 					return fmt.Errorf("restore seq %d: %w", man.Seq, err)
 				}
 			}
-			pages = append(pages, snapshot.Page{Index: q.Index, Data: data})
+			pages = append(pages, snapshot.Page{Index: q.Index, Data: data, Digest: q.Digest})
 		}
 		if len(pages) > 0 {
 			if err := patch(pages); err != nil {

@@ -79,14 +79,17 @@ func open(dir string, files vfs.FS, readOnly bool) (*Store, error) {
 			return nil, err
 		}
 	}
-	db, err := pebble.Open(dir, &pebble.Options{
+	opts := &pebble.Options{
 		FS: room.guard(), ReadOnly: readOnly,
 		Logger: quiet{},
 		// What rots is an error of who reads it, and not the end of the process.
 		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
 		CacheSize:     8 << 20,
 		MemTableSize:  memTable,
-	})
+	}
+	opts.Levels[0].BlockSize = 32 << 10                                                                    // eight pages: who transfers reads those that follow one another
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone }) // pages are compressed, nodes cannot be
+	db, err := pebble.Open(dir, opts)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fmt.Errorf("open %s: %w", dir, ErrInUse)
 	}

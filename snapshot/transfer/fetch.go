@@ -81,6 +81,10 @@ func (f Fetch) Run(ctx context.Context) (Stats, error) {
 // works on, some that travel, and one that is checked here.
 const perDonor = 4
 
+// pagesAsked is the number of pages that are asked for at once: so few that what is under way stays in
+// the processor's cache.
+const pagesAsked = maxRefs / 2
+
 // run shares one walk between workers, each bound to a donor.
 type run struct {
 	Fetch
@@ -116,9 +120,9 @@ func (r *run) next(ctx context.Context) (q question, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for ctx.Err() == nil && r.err == nil {
-		if n := min(len(r.again), maxRefs); n > 0 {
+		if n := min(len(r.again), pagesAsked); n > 0 {
 			q.pages, r.again = r.again[:n:n], r.again[n:]
-		} else if q.pages = r.walk.Pages(maxRefs); len(q.pages) == 0 {
+		} else if q.pages = r.walk.Pages(pagesAsked); len(q.pages) == 0 {
 			q.nodes = r.walk.Nodes(maxRefs)
 		}
 		if len(q.pages)+len(q.nodes) > 0 {

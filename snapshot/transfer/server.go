@@ -53,7 +53,7 @@ const HoldFor = 30 * time.Second
 // fetcher slows itself and not the donor's other work. limit may be nil, and
 // may be shared.
 func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, limit *Limit) (*nats.Subscription, error) {
-	s := server{from: from, budget: limit.budget()}
+	s := &server{from: from, budget: limit.budget()}
 	sub, err := conn.Subscribe(subject, func(m *nats.Msg) {
 		if m.Reply == "" {
 			return
@@ -72,9 +72,11 @@ func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, li
 type server struct {
 	from   Source
 	budget int // bytes of a reply
+	buffer []byte
 }
 
-func (s server) answer(data []byte) []byte {
+// answer is valid until the next one: sending a reply copies it.
+func (s *server) answer(data []byte) []byte {
 	answer, err := s.reply(data)
 	if err != nil {
 		answer = (&reply{Error: err.Error()}).encode()
@@ -82,7 +84,7 @@ func (s server) answer(data []byte) []byte {
 	return answer
 }
 
-func (s server) reply(data []byte) ([]byte, error) {
+func (s *server) reply(data []byte) ([]byte, error) {
 	var q request
 	if err := requestFormat.Decode(data, &q); err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func (s server) reply(data []byte) ([]byte, error) {
 	return nil, fmt.Errorf("unknown kind of request %d", q.Kind)
 }
 
-func (s server) parts(q request) ([]byte, error) {
+func (s *server) parts(q request) ([]byte, error) {
 	if len(q.Parts) > maxRefs {
 		return nil, fmt.Errorf("%d parts asked for at once, at most %d are answered", len(q.Parts), maxRefs)
 	}
@@ -118,7 +120,8 @@ func (s server) parts(q request) ([]byte, error) {
 	if err := s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor); err != nil {
 		return nil, fmt.Errorf("checkpoint at seq %d: %w", q.Seq, err)
 	}
-	b := append(make([]byte, 0, min(s.budget, len(q.Parts)*snapshot.PageSize)+replyHeader), (&reply{}).header()...)
+	b := append(s.buffer[:0], (&reply{}).header()...)
+	defer func() { s.buffer = b }()
 	items := 0
 	err := s.from.Parts(q.Parts, func(part []byte) bool {
 		if sketched && len(part) == snapshot.NodeSize {
@@ -135,7 +138,7 @@ func (s server) parts(q request) ([]byte, error) {
 }
 
 // stretch gives a part of something long, from the offset on.
-func (s server) stretch(q request, whole []byte, err error) ([]byte, error) {
+func (s *server) stretch(q request, whole []byte, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}

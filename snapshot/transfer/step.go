@@ -73,7 +73,7 @@ func (r *run) stepPages(ctx context.Context, d *donor, refs []snapshot.Ref) erro
 	pages := make([]snapshot.Page, 0, len(refs))
 	for _, p := range refs {
 		if p.Digest == snapshot.ZeroPage {
-			pages = append(pages, snapshot.Page{Index: p.Index, Data: zeroPage[:]})
+			pages = append(pages, snapshot.Page{Index: p.Index, Data: zeroPage[:], Digest: p.Digest})
 			continue
 		}
 		wanted = append(wanted, p)
@@ -96,7 +96,7 @@ func (r *run) stepPages(ctx context.Context, d *donor, refs []snapshot.Ref) erro
 		if err != nil {
 			break
 		}
-		pages = append(pages, snapshot.Page{Index: wanted[good].Index, Data: data})
+		pages = append(pages, snapshot.Page{Index: wanted[good].Index, Data: data, Digest: wanted[good].Digest})
 	}
 	failed := r.take(pages, items[:good], zeros)
 	r.mu.Lock()

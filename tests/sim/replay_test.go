@@ -304,7 +304,7 @@ func checkRun(t *testing.T, entries []ordering.Entry, first, other *library) {
 func restored(t *testing.T, shelf *store.Store, man snapshot.Manifest, l *library) *host.Machine {
 	t.Helper()
 	m := host.New("sim", instrument.Profile, l.load)
-	if err := m.Adopt(man); err != nil {
+	if _, err := m.Adopt(man); err != nil {
 		t.Fatal(err)
 	}
 	if err := shelf.Restore(man, m.Tree().View(), func(pages []snapshot.Page) error {

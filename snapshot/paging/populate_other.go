@@ -1,0 +1,5 @@
+//go:build !linux
+
+package paging
+
+func populate([]byte) {}
