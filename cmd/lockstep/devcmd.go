@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"lockstep/cmd/lockstep/dev"
 	"lockstep/cmd/lockstep/project"
+	"lockstep/host/engine"
 	"lockstep/ordering"
 )
 
@@ -45,7 +47,10 @@ printed.`,
 			o.Prompt = isTerminal(os.Stdin) && isTerminal(os.Stdout)
 			o.Color = isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""
 			o.Logger = devLogger(verbose, o.Color)
-			return dev.Run(c.Context(), o)
+			if o.Engine, err = guestEngine(engine.Compiler); err != nil {
+				return err
+			}
+			return errors.Join(dev.Run(c.Context(), o), o.Engine.Close())
 		},
 	}
 	c.Flags().StringVar(&name, "machine", "", "name of the machine (default: that of the file or folder)")

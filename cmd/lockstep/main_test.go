@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 
 // The scripts in testdata are what a person types and sees.
 func TestScripts(t *testing.T) {
+	guestCache := t.TempDir() // as a user has one for all that is run
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -34,12 +35,17 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			env.Setenv("XDG_CACHE_HOME", guestCache)
 			env.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
 			counter, err := os.ReadFile("../../guests/examples/counter/counter-c.wasm")
 			if err != nil {
 				return err
 			}
-			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "counter.wasm"), counter, 0o600))
+			lines, err := os.ReadFile("../../host/engine/testdata/lines/guest.wasm")
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "lines.wasm"), lines, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "counter.wasm"), counter, 0o600))
 		},
 	})
 }

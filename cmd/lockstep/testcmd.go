@@ -94,7 +94,7 @@ func runScripts(c *cobra.Command, r *remote, wasm []byte, scripts []string, kind
 		}
 	}()
 	for _, kind := range kinds {
-		e, err := engine.New(engine.Config{Kind: kind, Workers: 2, Lines: true})
+		e, err := guestEngine(kind)
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"lockstep/host"
 	"lockstep/host/admin"
 	"lockstep/host/daemon"
+	"lockstep/host/engine"
 	"lockstep/host/local"
 	"lockstep/ordering"
 	"lockstep/wasmabi/instrument"
@@ -33,9 +34,10 @@ type Options struct {
 	Watch   bool
 	In      io.Reader // lines to call
 	Out     io.Writer
-	Prompt  bool         // a person types
-	Color   bool         // and sees colours
-	Logger  *slog.Logger // of the nodes; nil: none
+	Prompt  bool           // a person types
+	Color   bool           // and sees colours
+	Logger  *slog.Logger   // of the nodes; nil: none
+	Engine  *engine.Engine // that runs the guest on all nodes; nil: one of their own
 	Version string
 }
 
@@ -64,7 +66,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	s.cluster, err = local.Start(ctx, local.Options{Dir: dir, Logger: o.Logger})
+	options := local.Options{Dir: dir, Logger: o.Logger}
+	if o.Engine != nil {
+		options.Engines = []*engine.Engine{o.Engine, o.Engine, o.Engine}
+	}
+	s.cluster, err = local.Start(ctx, options)
 	if err != nil {
 		return fmt.Errorf("start nodes: %w", err)
 	}
