@@ -46,6 +46,7 @@ Without --hosts all nodes run on this computer, each with ports of its own. With
 	c.Flags().StringVar(&o.Name, "cluster", "lockstep", "name of the cluster")
 	c.Flags().IntVar(&o.Port, "port", found.DefaultPort, "port of the first node's NATS server; its cluster's is 2000 higher, HTTP's 4000")
 	c.Flags().StringVar(&o.Data, "data", "", "data folder on each node's computer (default: data beside the configuration)")
+	c.Flags().BoolVar(&o.TLS, "tls", false, "make certificates: nodes then speak TLS alone, with each other and with clients")
 	c.Flags().StringVar(&name, "use", "", "make a context of this name for operators, and select it")
 	return c
 }
@@ -59,7 +60,13 @@ func useContext(name string, cluster found.Cluster) error {
 	if err != nil {
 		return fmt.Errorf("find key: %w", err)
 	}
-	if err := store.Save(contexts.Context{Name: name, Description: "made by lockstep init", URL: cluster.URL, Nkey: key}); err != nil {
+	ca := cluster.CA
+	if ca != "" {
+		if ca, err = filepath.Abs(ca); err != nil {
+			return fmt.Errorf("find certificate: %w", err)
+		}
+	}
+	if err := store.Save(contexts.Context{Name: name, Description: "made by lockstep init", URL: cluster.URL, Nkey: key, CA: ca}); err != nil {
 		return err
 	}
 	return store.Select(name)
@@ -71,8 +78,13 @@ func tellCluster(w io.Writer, cluster found.Cluster, context string) error {
 	}
 	_, _ = fmt.Fprintf(w, "operators     %s\nclients       %s\nnats itself   %s\n", cluster.Admin, cluster.Client, cluster.System)
 	var err error
+	ca := ""
+	if cluster.CA != "" {
+		ca = " --ca " + cluster.CA
+		_, _ = fmt.Fprintf(w, "to trust      %s\n", cluster.CA)
+	}
 	if context == "" {
-		_, err = fmt.Fprintf(w, "next          lockstep context add NAME --server %s --nkey %s --select\n", cluster.URL, cluster.Admin)
+		_, err = fmt.Fprintf(w, "next          lockstep context add NAME --server %s --nkey %s%s --select\n", cluster.URL, cluster.Admin, ca)
 	} else {
 		_, err = fmt.Fprintf(w, "context       %s\n", context)
 	}

@@ -29,6 +29,9 @@ type Config struct {
 	Cluster          string   `toml:"cluster" comment:"Name of the cluster: the same on all nodes."`
 	Routes           []string `toml:"routes" comment:"host:port of cluster_listen of all nodes that found the cluster, this one included: the same list on each."`
 	ServerConfig     string   `toml:"server_config" path:"y" comment:"File in nats-server's language with accounts, permissions and TLS, as lockstep init writes it.\nEmpty: whoever reaches the node may do anything."`
+	TLSCert          string   `toml:"tls_cert" path:"y" comment:"PEM file with the node's certificate, which names its host: its server then speaks TLS alone, with clients and other nodes.\nWith nats_url it is shown to that. Empty: no TLS."`
+	TLSKey           string   `toml:"tls_key" path:"y" comment:"PEM file with the certificate's key."`
+	TLSCA            string   `toml:"tls_ca" path:"y" comment:"PEM file with the certificates of who signs those of other nodes, or of the servers of nats_url."`
 	SyncInterval     Duration `toml:"sync_interval" comment:"How long an acknowledged entry may stay out of the disk's reach. 0s: fsync before each acknowledgement.\nAny other value loses acknowledged entries when nodes lose power together."`
 	MaxStore         Size     `toml:"max_store" comment:"Bound on the files of logs, such as 64GiB. 0: three quarters of the room that there is."`
 
@@ -114,6 +117,15 @@ func (c Config) Validate() error {
 const maxKeep = 100
 
 func (c Config) validateNATS() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("tls_cert and tls_key go together: a certificate needs its key, and a key its certificate")
+	}
+	if c.NATSURL == "" && c.TLSCert == "" && c.TLSCA != "" {
+		return errors.New("tls_ca is for TLS: name this node's certificate with tls_cert")
+	}
+	if c.ClusterListen != "" && c.TLSCert != "" && c.TLSCA == "" {
+		return errors.New("tls_ca is empty: name the file with the certificates of who signs those of the other nodes")
+	}
 	if c.NATSURL != "" {
 		if c.ClusterListen != "" || len(c.Routes) > 0 {
 			return errors.New("nats_url is for a NATS cluster outside, cluster_listen and routes for the node's own: choose one")

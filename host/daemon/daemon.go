@@ -235,7 +235,13 @@ func (d *daemon) connect(ctx context.Context) (err error) {
 	// What is refused now is a mistake to tell, not a fault to outlast.
 	opts = append(opts, nats.RetryOnFailedConnect(false))
 	if d.server != nil {
-		opts = append(opts, d.server.InProcess())
+		opts = append(opts, d.server.InProcess()) // within the process, where there is nobody to hide from
+	} else {
+		tls, err := jetstream.Login{CAFile: d.config.TLSCA, CertFile: d.config.TLSCert, KeyFile: d.config.TLSKey}.Options()
+		if err != nil {
+			return fmt.Errorf("read tls_ca, tls_cert and tls_key: %w", err)
+		}
+		opts = append(opts, tls...)
 	}
 	for {
 		d.conn, err = nats.Connect(d.config.NATSURL, opts...)

@@ -26,6 +26,11 @@ func (d *daemon) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.TLSKey != "" {
+		if err := private(c.TLSKey); err != nil {
+			return err
+		}
+	}
 	var text []byte
 	if c.ServerConfig != "" {
 		if text, err = os.ReadFile(c.ServerConfig); err != nil {
@@ -34,7 +39,8 @@ func (d *daemon) startServer(ctx context.Context) error {
 	}
 	o := embedded.Options{
 		Name: c.Name, Dir: filepath.Join(c.Data, "log"), ClientHost: host, ClientPort: number,
-		SyncInterval: time.Duration(c.SyncInterval), MaxStore: int64(c.MaxStore), Config: string(text), Logger: d.logger.With("part", "nats"),
+		SyncInterval: time.Duration(c.SyncInterval), MaxStore: int64(c.MaxStore), Config: string(text),
+		CertFile: c.TLSCert, KeyFile: c.TLSKey, CAFile: c.TLSCA, Logger: d.logger.With("part", "nats"),
 	}
 	if c.ClusterListen != "" {
 		o.Cluster, o.ClusterListen, o.Advertise, o.Routes = c.Cluster, c.ClusterListen, c.ClusterAdvertise, c.Routes

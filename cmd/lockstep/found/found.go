@@ -7,6 +7,7 @@
 //	DIR/n1/node.nk      key that the node connects with
 //	DIR/admin.nk        for operators: deploys, upgrades, memberships
 //	DIR/client.nk       for clients: calls, queries, subscriptions
+//	DIR/ca.pem, ca.key  with TLS: who signs the nodes' certificates, in DIR/n1/node.pem and node.key
 //	DIR/system.nk       for nats itself: server reports, peers that are gone for ever
 package found
 
@@ -34,6 +35,7 @@ type Options struct {
 	// them all nodes are on this computer, each with ports of its own.
 	Hosts []string
 	Port  int    // for clients; 0 is DefaultPort
+	TLS   bool   // make certificates: servers then speak TLS alone
 	Data  string // folder for the data of each node; "" is beside its configuration
 }
 
@@ -54,6 +56,7 @@ type Cluster struct {
 	// Client and System are files with keys, as Admin.
 	Client string `json:"client"`
 	System string `json:"system"`
+	CA     string `json:"ca,omitempty"` // file with the certificate that clients trust, with TLS
 }
 
 // Node is where one node's configuration is.
@@ -76,6 +79,13 @@ func Write(o Options) (Cluster, error) {
 	w := &writer{Options: o}
 	if err := w.keys(); err != nil {
 		return Cluster{}, err
+	}
+	if o.TLS {
+		var err error
+		if w.sign, err = newAuthority(o.Dir, o.Name); err != nil {
+			return Cluster{}, err
+		}
+		w.cluster.CA = filepath.Join(o.Dir, "ca.pem")
 	}
 	for i := range o.Nodes {
 		if err := w.node(i); err != nil {
@@ -110,6 +120,7 @@ type writer struct {
 	Options
 	cluster Cluster
 	public  accounts
+	sign    *authority // nil: no TLS
 }
 
 // accounts are the public keys of those who may connect.
@@ -187,6 +198,18 @@ func (w *writer) node(i int) error {
 		}
 	}
 	c.ServerConfig, c.NATSNkey = "server.conf", "node.nk"
+	scheme := ",nats://"
+	if w.sign != nil {
+		scheme = ",tls://"
+		c.TLSCert, c.TLSKey, c.TLSCA = "node.pem", "node.key", "ca.pem"
+		host := ""
+		if len(w.Hosts) > 0 {
+			host = w.Hosts[i]
+		}
+		if err := w.sign.node(dir, c.Name, host); err != nil {
+			return err
+		}
+	}
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("node %s: %w", w.Nodes[i], err)
 	}
@@ -203,7 +226,7 @@ func (w *writer) node(i int) error {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	w.cluster.Nodes = append(w.cluster.Nodes, Node{w.Nodes[i], path})
-	w.cluster.URL = strings.TrimPrefix(w.cluster.URL+",nats://"+c.Listen, ",")
+	w.cluster.URL = strings.TrimPrefix(w.cluster.URL+scheme+c.Listen, ",")
 	return nil
 }
 

@@ -44,6 +44,9 @@ type Options struct {
 	SyncInterval time.Duration
 	// MaxStore bounds the files in bytes; 0 means 3/4 of the room that there is.
 	MaxStore int64
+	// CertFile and KeyFile, PEM, have the server speak TLS alone, with clients and with
+	// the other servers, whose certificates CAFile's sign. Empty: no TLS but what Config says.
+	CertFile, KeyFile, CAFile string
 	// Config is text in nats-server's configuration language for what is
 	// not above: accounts, permissions, TLS. The fields above win.
 	Config string
@@ -92,6 +95,9 @@ func (o Options) server() (*server.Options, error) {
 	if opts.Host == "" {
 		opts.Host = "127.0.0.1"
 	}
+	if err := o.secure(opts); err != nil {
+		return nil, err
+	}
 	opts.NoSigs = true
 	opts.LameDuckGracePeriod, opts.LameDuckDuration = lameDuckGrace, lameDuckFor
 	opts.JetStream = true
@@ -128,6 +134,26 @@ func (o Options) server() (*server.Options, error) {
 		return nil, fmt.Errorf("cluster %s has no routes", o.Cluster)
 	}
 	return opts, nil
+}
+
+// secure sets TLS up. Clients are known by their keys; servers show each other certificates.
+func (o Options) secure(opts *server.Options) (err error) {
+	if o.CertFile == "" {
+		return nil
+	}
+	if opts.TLSConfig, err = server.GenTLSConfig(&server.TLSConfigOpts{CertFile: o.CertFile, KeyFile: o.KeyFile}); err != nil {
+		return fmt.Errorf("read certificate: %w", err)
+	}
+	if o.Cluster == "" {
+		return nil
+	}
+	routes, err := server.GenTLSConfig(&server.TLSConfigOpts{CertFile: o.CertFile, KeyFile: o.KeyFile, CaFile: o.CAFile, Verify: true})
+	if err != nil {
+		return fmt.Errorf("read certificates of the cluster: %w", err)
+	}
+	routes.RootCAs = routes.ClientCAs // each is client and server
+	opts.Cluster.TLSConfig = routes
+	return nil
 }
 
 func splitHostPort(s string) (host string, port int, err error) {
