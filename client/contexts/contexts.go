@@ -214,7 +214,7 @@ func advise(err error) error {
 		return fmt.Errorf("%w: name whom to trust with --ca FILE", err)
 	case errors.As(err, &other):
 		return fmt.Errorf("%w: name the server as its certificate does", err)
-	case strings.Contains(err.Error(), "tls error"): // an alert, or a connection that was closed before it came: they have no type
+	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "tls error"): // an alert, or a connection that was closed before it came: they have no type
 		return fmt.Errorf("%w: the server does not accept this certificate: name one with --cert FILE and --key FILE", err)
 	}
 	return fmt.Errorf("%w: is a node running there? Start one with 'lockstep node', or name another with --server or --context", err)
