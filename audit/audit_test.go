@@ -184,8 +184,21 @@ func TestLedger(t *testing.T) {
 	if d := l.Divergences(at, 2); d != nil {
 		t.Errorf("after repair: divergences = %v", d)
 	}
-	for seq := ordering.Seq(11); seq < 1000; seq++ {
+	// One that states thousands of states of its own pushes out its own.
+	for seq := ordering.Seq(11); seq < 2000; seq++ {
+		add("b", 1<<40+seq, bad, true)
+	}
+	if s, ok := l.Judge(at, 2); !ok || s.Root != good {
+		t.Error("a flood of one replica's records has pushed out what the others agreed on")
+	}
+	add("a", 11, good, false)
+	add("c", 11, good, false)
+	if s, ok := l.Judge(audit.Position{Epoch: 1, Seq: 11}, 2); !ok || s.Root != good {
+		t.Error("a flood of one replica's records keeps those of others out")
+	}
+	for seq := ordering.Seq(12); seq < 1000; seq++ {
 		add("a", seq, good, false)
+		add("c", seq, good, false)
 	}
 	if _, ok := l.Stated(at, "a"); ok {
 		t.Error("a ledger that is full still has its oldest position")

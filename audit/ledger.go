@@ -35,14 +35,24 @@ type ledgerPage struct {
 	signed map[ReplicaID]Record // the first of each replica
 }
 
-// ledgerPages bounds the positions that are kept.
-const ledgerPages = 256
+// ledgerPages bounds the positions that are kept, and lonePages those of them at
+// which one replica alone has stated anything: so that nobody who makes positions
+// up can push out those at which others meet.
+const (
+	ledgerPages = 256
+	lonePages   = 24
+)
 
 // Add counts a record. The caller has checked that it is signed by a voter of
 // the membership it names; one without a signature counts, and is no evidence. A
 // *ConflictError says that the replica lies or runs twice.
 func (l *Ledger) Add(r Record) error {
-	page := l.page(Position{r.Epoch, r.Seq}, true)
+	at := Position{r.Epoch, r.Seq}
+	page := l.page(at, false)
+	if page == nil {
+		l.makeRoom(r.Replica)
+		page = l.page(at, true)
+	}
 	if page == nil {
 		return nil // older than all that is kept
 	}
@@ -56,6 +66,22 @@ func (l *Ledger) Add(r Record) error {
 		}
 	}
 	return page.states.Add(r.Replica, s)
+}
+
+// makeRoom drops the oldest position at which a replica alone has stated anything,
+// if there are too many.
+func (l *Ledger) makeRoom(replica ReplicaID) {
+	oldest, lone := -1, 0
+	for i, page := range l.pages {
+		if _, stated := page.states.Stated(replica); stated && page.states.Voices() == 1 {
+			if lone++; oldest < 0 {
+				oldest = i
+			}
+		}
+	}
+	if lone >= lonePages {
+		l.pages = slices.Delete(l.pages, oldest, oldest+1)
+	}
 }
 
 // Judge returns what a majority stated at a position.

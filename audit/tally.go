@@ -53,6 +53,9 @@ func (t *Tally[Statement]) Decided(majority int) (s Statement, ok bool) {
 	return s, false
 }
 
+// Voices is the number of replicas that have stated anything.
+func (t *Tally[Statement]) Voices() int { return len(t.stated) }
+
 // Stated returns what a replica stated.
 func (t *Tally[Statement]) Stated(replica ReplicaID) (s Statement, ok bool) {
 	s, ok = t.stated[replica]

@@ -67,17 +67,35 @@ func Blob(ctx context.Context, conn *nats.Conn, subjects []string, digest audit.
 	return nil, errors.Join(errs...)
 }
 
+// slowest is the rate, in bytes per second, below which a donor of something long
+// is given up: one that gives a byte at a time would never end.
+const slowest = 16 << 10
+
+var errSlow = errors.New("donor is too slow")
+
 // whole asks for something long, one part after the other.
 func whole(ctx context.Context, conn *nats.Conn, subject string, q request, limit int) ([]byte, error) {
 	var all []byte
+	var size uint64
 	for {
 		q.Offset = uint64(len(all))
 		r, _, err := ask(ctx, conn, subject, q)
+		if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
+			return nil, cause
+		}
 		if err != nil {
 			return nil, err
 		}
 		if r.Size > uint64(limit) {
 			return nil, fmt.Errorf("it has %d bytes, at most %d are taken", r.Size, limit)
+		}
+		if len(all) == 0 {
+			size = r.Size
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, 4*requestTimeout+time.Duration(size/slowest)*time.Second, errSlow)
+			defer cancel()
+		} else if r.Size != size {
+			return nil, fmt.Errorf("it had %d bytes, and has %d now", size, r.Size)
 		}
 		if len(r.Items) != 1 {
 			return nil, fmt.Errorf("reply has %d items, want 1", len(r.Items))
@@ -90,7 +108,7 @@ func whole(ctx context.Context, conn *nats.Conn, subject string, q request, limi
 		if uint64(len(all)) == r.Size {
 			return all, nil
 		}
-		if len(part) == 0 || uint64(len(all)) > r.Size {
+		if uint64(len(all)) > r.Size || len(part) < snapshot.PageSize { // no limit makes a donor give less
 			return nil, errors.New("reply does not go on where the one before ended")
 		}
 	}
