@@ -73,6 +73,7 @@ type server struct {
 	from   Source
 	budget int // bytes of a reply
 	buffer []byte
+	long   long
 }
 
 // answer is valid until the next one: sending a reply copies it.
@@ -91,16 +92,14 @@ func (s *server) reply(data []byte) ([]byte, error) {
 	}
 	switch q.Kind {
 	case kindManifest:
-		item, err := s.from.Manifest(q.Epoch, q.Seq)
-		if err == nil {
-			err = s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor)
+		if err := s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor); err != nil {
+			return nil, err
 		}
-		return s.stretch(q, item, err)
+		return s.stretch(q, func() ([]byte, error) { return s.from.Manifest(q.Epoch, q.Seq) })
 	case kindParts:
 		return s.parts(q)
 	case kindBlob:
-		blob, err := s.from.Blob(q.Blob)
-		return s.stretch(q, blob, err)
+		return s.stretch(q, func() ([]byte, error) { return s.from.Blob(q.Blob) })
 	case kindHold:
 		return (&reply{}).encode(), s.from.Hold(q.Epoch, q.Seq, q.Holder, HoldFor)
 	case kindRelease:
@@ -138,12 +137,14 @@ func (s *server) parts(q request) ([]byte, error) {
 }
 
 // stretch gives a part of something long, from the offset on.
-func (s *server) stretch(q request, whole []byte, err error) ([]byte, error) {
+func (s *server) stretch(q request, read func() ([]byte, error)) ([]byte, error) {
+	most := uint64(min(blobBytes, s.budget))
+	whole, err := s.long.get(q, most, read)
 	if err != nil {
 		return nil, err
 	}
 	start := min(q.Offset, uint64(len(whole)))
-	end := min(start+uint64(min(blobBytes, s.budget)), uint64(len(whole)))
+	end := min(start+most, uint64(len(whole)))
 	r := reply{Size: uint64(len(whole)), Items: [][]byte{Pack(whole[start:end])}}
 	return r.encode(), nil
 }

@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -342,5 +343,42 @@ func TestHostileRequests(t *testing.T) {
 	}
 	if stats, err := b.fetch(want.copy(2), want, d); err != nil || stats.Pages != 2 {
 		t.Errorf("afterwards: %+v, %v", stats, err)
+	}
+}
+
+// A donor that gives a blob a byte at a time, or changes its size, is given up, and named; the next one has it.
+func TestBlobThatDrips(t *testing.T) {
+	b := newBench(t)
+	honest := newState(8)
+	digest := host.ModuleDigest(honest.memory)
+	size := uint64(len(honest.memory))
+	asked := 0
+	if _, err := b.conn.Subscribe("donor.drip", func(m *nats.Msg) {
+		asked++
+		part := transfer.Pack(honest.memory[asked-1 : asked])
+		reply := binary.AppendUvarint([]byte("LSX1\x00"), size)
+		_ = m.Respond(append(binary.AppendUvarint(reply, uint64(len(part))), part...))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	grown := uint64(0)
+	if _, err := b.conn.Subscribe("donor.grows", func(m *nats.Msg) {
+		part := transfer.Pack(honest.memory[:snapshot.PageSize])
+		reply := binary.AppendUvarint([]byte("LSX1\x00"), size+grown)
+		grown++
+		_ = m.Respond(append(binary.AppendUvarint(reply, uint64(len(part))), part...))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := transfer.Blob(t.Context(), b.conn, []string{"donor.drip", "donor.grows"}, digest, 64<<20)
+	if err == nil || !strings.Contains(err.Error(), "donor.drip") || !strings.Contains(err.Error(), "it had") || asked > 2 {
+		t.Errorf("a blob that drips: %v, after %d questions", err, asked)
+	}
+	if _, err := transfer.Serve(t.Context(), b.conn, "donor.honest", honest, transfer.NewLimit(transfer.MinLimit*100)); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := transfer.Blob(t.Context(), b.conn, []string{"donor.drip", "donor.honest"}, digest, 64<<20)
+	if err != nil || !bytes.Equal(blob, honest.memory) {
+		t.Errorf("%d bytes, %v", len(blob), err)
 	}
 }

@@ -64,7 +64,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(requestFormat.Encode(q))
 	}
-	s := server{from: anything{}, budget: 2048}
+	s := &server{from: anything{}, budget: 2048}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if _, err := decodeReply(s.answer(data)); err != nil {
 			t.Fatalf("%x is answered with what does not decode: %v", data, err)
@@ -110,6 +110,84 @@ func FuzzStash(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// counted counts how often something long is read.
+type counted struct {
+	anything
+	blob  []byte
+	reads int
+}
+
+func (c *counted) Blob(audit.Digest) ([]byte, error) { c.reads++; return c.blob, nil }
+
+// A blob of many parts is read once, not once for each; and it is not kept longer.
+func TestLongIsReadOnce(t *testing.T) {
+	from := &counted{blob: bytes.Repeat([]byte{1, 2, 3}, 1<<20)}
+	s := &server{from: from, budget: replyBytes}
+	for fetch := range 2 {
+		var got []byte
+		for len(got) < len(from.blob) {
+			r, err := decodeReply(s.answer(requestFormat.Encode(request{Kind: kindBlob, Offset: uint64(len(got))})))
+			if err != nil || r.Error != "" || len(r.Items) != 1 {
+				t.Fatal(r.Error, err)
+			}
+			part, err := unpack(r.Items[0], nil, blobBytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, part...)
+		}
+		if !bytes.Equal(got, from.blob) || from.reads != fetch+1 {
+			t.Errorf("fetch %d: %d bytes, read %d times", fetch+1, len(got), from.reads)
+		}
+	}
+	if s.long.whole != nil {
+		t.Error("a blob is kept after its end was given")
+	}
+	// Parts of two, one after the other, are of each its own.
+	for _, offset := range []uint64{0, 1 << 20, 1 << 63} {
+		for d := range byte(2) {
+			from.blob = bytes.Repeat([]byte{d}, 2<<20)
+			r, err := decodeReply(s.answer(requestFormat.Encode(request{Kind: kindBlob, Blob: audit.Digest{d}, Offset: offset})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if part, err := unpack(r.Items[0], nil, blobBytes); err != nil || bytes.Count(part, []byte{d}) != len(part) {
+				t.Errorf("a part of blob %d is of another: %v", d, err)
+			}
+		}
+	}
+}
+
+// Frames that are bombs, lie about their size, or are several, are refused, and take
+// no memory to speak of.
+func TestHostileFrames(t *testing.T) {
+	page := bytes.Repeat([]byte{9}, snapshot.PageSize)
+	one := Pack(page)
+	bomb := Pack(make([]byte, 512<<10))
+	skippable := append([]byte{0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, one...)
+	lied := bytes.Clone(bomb)
+	copy(lied[4:], one[4:7])                                                     // the header of a page before the blocks of half a mebibyte
+	window := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x40, 0xf8, 0x00, 0x0f, 0x01, 0, 0} // a window of gigabytes, contents of 4,096 bytes
+	for name, frame := range map[string][]byte{
+		"bomb": bomb, "two": append(bytes.Clone(one), one...), "a page and a bomb": append(bytes.Clone(one), bomb...),
+		"skippable": skippable, "lied": lied, "window": window, "cut": one[:len(one)-1], "empty": {}, "header": one[:5],
+	} {
+		into := make([]byte, 0, snapshot.PageSize)
+		var data []byte
+		var err error
+		took := testing.AllocsPerRun(1, func() { data, err = unpack(frame, into, snapshot.PageSize) })
+		if err == nil && !bytes.Equal(data, page) {
+			t.Errorf("%s unpacks to %d bytes", name, len(data))
+		}
+		if took > 1000 {
+			t.Errorf("%s took %v allocations", name, took)
+		}
+	}
+	if data, err := unpack(one, make([]byte, 0, snapshot.PageSize), snapshot.PageSize); err != nil || !bytes.Equal(data, page) {
+		t.Errorf("a page: %v", err)
+	}
 }
 
 func TestRepliesComeBack(t *testing.T) {
