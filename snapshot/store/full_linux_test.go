@@ -17,9 +17,9 @@ import (
 // which it is to.
 const fullEnv = "LOCKSTEP_TEST_FULL_DISK"
 
-// smallDisk is a file system of 120 MiB: the smallest in which there is room for
-// the ballast, what every write leaves, and two checkpoints.
-const smallDisk = "size=120m"
+// smallDisk is a file system of 192 MiB. The ballast, two checkpoints, and what every write
+// leaves until it is cleaned up take more than half of it.
+const smallDisk = "size=192m"
 
 // A real disk that is full: a small one in memory. Where nobody may mount one, not
 // even in a user's own namespaces, the files are on the disk there is, and what
@@ -137,7 +137,7 @@ func fillForReal(t *testing.T, dir string) {
 // fillQuota is fillForReal with real files, and a quota instead of their disk.
 func fillQuota(t *testing.T, dir string) {
 	t.Helper()
-	q := newQuota(120<<20, false)
+	q := newQuota(192<<20, false)
 	q.FS = vfs.Default
 	s, err := open(filepath.Join(dir, "store"), q, false)
 	if err != nil {
