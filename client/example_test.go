@@ -19,7 +19,7 @@ func ExampleClient_Call() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 
 	for range 3 {
 		out, err := c.Call(ctx, add(7))
@@ -49,7 +49,7 @@ func ExampleFailError() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
@@ -76,7 +76,7 @@ func ExampleClient_CallAsync() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 
 	var calls []*client.Pending
 	for range 10 {
@@ -106,7 +106,7 @@ func ExampleClient_Query() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 
 	wrote, err := c.Call(ctx, add(5))
 	if err != nil {
@@ -141,13 +141,13 @@ func ExampleClient_Subscribe() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 
 	s, err := c.Subscribe(ctx, 0) // from now on; Event.Seq says where to resume
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	for range 2 {
 		if _, err := c.Call(ctx, add(3)); err != nil {
 			log.Fatal(err)
@@ -173,7 +173,7 @@ func ExampleVerify() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 
 	out, err := c.Call(ctx, add(9))
 	if err != nil {
@@ -228,7 +228,7 @@ func ExampleClient_Resumed() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer second.Close()
+	defer func() { _ = second.Close() }()
 	for _, p := range second.Resumed() {
 		out, err := p.Wait(ctx)
 		if err != nil {

@@ -88,9 +88,9 @@ func (m *Machine) deploy(a *arrival, t *Transition) Receipt {
 	}
 	if a.origin == nil {
 		a.guest.Commit()
-		if why, log := m.broken(a.guest, a.config); why != "" {
-			t.Log = append(t.Log, log...)
-			return refused(0, RefusedModule, "its invariant does not hold after init: "+why)
+		if asked := m.askInvariant(a.guest, a.config); forbids(asked) {
+			t.Log = append(t.Log, asked.Log...)
+			return refused(0, RefusedModule, "its invariant does not hold after init: "+complaint(asked))
 		}
 	}
 	m.deployed, m.config, m.members = true, a.config, a.members
@@ -108,7 +108,7 @@ func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 	if a.guest == nil {
 		return a.refusal
 	}
-	before, _ := m.broken(m.guest, m.config)
+	before := m.askInvariant(m.guest, m.config)
 	saved := m.guest.Call(m.lifecycle(Call{Export: wasmabi.ExportSave}, m.config))
 	m.guest.Undo()
 	if saved.Status != wasmabi.OK {
@@ -120,9 +120,9 @@ func (m *Machine) upgrade(a *arrival, t *Transition) Receipt {
 		return refused(0, RefusedUpgrade, "new guest did not load: "+describe(o))
 	}
 	a.guest.Commit()
-	if why, log := m.broken(a.guest, m.config); why != "" && before == "" {
-		t.Log = append(t.Log, log...)
-		return refused(0, RefusedUpgrade, "new guest's invariant does not hold: "+why)
+	if asked := m.askInvariant(a.guest, m.config); forbids(asked) && !forbids(before) {
+		t.Log = append(t.Log, asked.Log...)
+		return refused(0, RefusedUpgrade, "new guest's invariant does not hold: "+complaint(asked))
 	}
 	closeGuest(m.guest)
 	m.adoptGuest(a)

@@ -17,21 +17,33 @@ func (m *Machine) Invariant() (why string, log []byte) {
 	if m.guest == nil {
 		return "", nil
 	}
-	return m.broken(m.guest, m.config)
+	o := m.askInvariant(m.guest, m.config)
+	if why = complaint(o); why != "" {
+		log = o.Log
+	}
+	return why, log
 }
 
 // invariantStream is the index of the stream that invariants draw from. No input has it.
 const invariantStream = 1<<30 + 1
 
-// broken asks a guest whose working state is the committed one.
-func (m *Machine) broken(g Guest, config Config) (why string, log []byte) {
+// askInvariant asks a guest whose working state is the committed one.
+func (m *Machine) askInvariant(g Guest, config Config) Outcome {
 	o := g.Call(Call{Export: wasmabi.ExportInvariant, Seq: m.seq, Time: m.time, Random: randomOfInput(m.chain, invariantStream), Gas: config.QueryGas})
 	g.Undo()
+	return o
+}
+
+// complaint says what is wrong with a state by its invariant, if anything.
+func complaint(o Outcome) string {
 	switch {
 	case o.Status == wasmabi.OK, o.Status == wasmabi.Trapped && o.Trap == wasmabi.MissingExport:
-		return "", nil
+		return ""
 	case o.Status == wasmabi.Rejected:
-		return fmt.Sprintf("%.200s (code %d)", o.Output, o.Code), o.Log
+		return fmt.Sprintf("%.200s (code %d)", o.Output, o.Code)
 	}
-	return "it cannot be asked: " + describe(o), o.Log
+	return "it cannot be asked: " + describe(o)
 }
+
+// forbids tells whether an invariant forbids a state. Too little gas to ask says nothing of the state.
+func forbids(o Outcome) bool { return o.Status != wasmabi.OutOfGas && complaint(o) != "" }

@@ -97,3 +97,20 @@ func TestInvariantOfArrivals(t *testing.T) {
 		t.Errorf("after the repair: %s", why)
 	}
 }
+
+// A query's gas that does not suffice to ask is no word against the state.
+func TestInvariantWithoutGas(t *testing.T) {
+	odd := guarded(t, "\x01", "\x00")
+	b := newBench(t, newWorld(t, odd))
+	var d host.Deploy
+	if err := host.DeployFormat.Decode(deployment(odd), &d); err != nil {
+		t.Fatal(err)
+	}
+	d.Config.QueryGas = 1
+	if _, r := b.apply(control(1, host.ControlDeploy, host.DeployFormat.Encode(d))); r[0].Status != wasmabi.OK {
+		t.Errorf("deploy: %+v %s", r[0], r[0].Output)
+	}
+	if why, _ := b.Invariant(); why != "it cannot be asked: out of gas" {
+		t.Errorf("asked at an audit: %q", why)
+	}
+}
