@@ -5,6 +5,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/audit/canonical"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 )
 
@@ -29,7 +30,10 @@ type Info struct {
 	Broken string
 	// MaxMemory is the limit of the guest's memory in Wasm pages; 0 before DEPLOY.
 	MaxMemory uint32
-	Signature []byte
+	// Recoveries are the epochs that began on an operator's word, oldest first: what may have been
+	// lost, and why voters that a client knows are none any more.
+	Recoveries []epochs.Recovery
+	Signature  []byte
 }
 
 // Stored names a durable checkpoint of the replica.

@@ -12,6 +12,7 @@ import (
 	"errors"
 
 	"lockstep/audit"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 	"lockstep/snapshot"
 )
@@ -64,6 +65,10 @@ func (m *Machine) Members() audit.Members { return m.members }
 
 // LastEvents is the last entry in which the guest emitted events, 0 if none.
 func (m *Machine) LastEvents() ordering.Seq { return m.events }
+
+// Recoveries are the epochs that began on an operator's word, the newest of them, oldest first. The
+// caller must not change them.
+func (m *Machine) Recoveries() []epochs.Recovery { return m.recoveries }
 
 // Module is the digest of the guest that runs; ok is false before DEPLOY.
 func (m *Machine) Module() (module audit.Digest, ok bool) { return m.module, m.deployed }

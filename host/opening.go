@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 
 	"lockstep/audit"
 	"lockstep/host/epochs"
@@ -28,7 +29,12 @@ func (m *Machine) open(e ordering.Entry) (*epochs.Opening, []audit.Member, error
 // beyond it for long.
 func (m *Machine) enter(o *epochs.Opening, list []audit.Member, t *Transition) *Reply {
 	t.Opened, t.checkpoint = o, true
-	if len(o.Recovery) > 0 && len(list) != len(m.members.List) {
+	if len(o.Recovery) == 0 {
+		return nil
+	}
+	kept := m.recoveries[max(0, len(m.recoveries)+1-maxRecoveries):]
+	m.recoveries = append(slices.Clone(kept), o.Recovery[0])
+	if len(list) != len(m.members.List) {
 		next := m.members
 		next.Seq, next.List = m.seq, list
 		m.members, t.Members = next, &next

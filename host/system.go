@@ -8,6 +8,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/audit/canonical"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 )
 
@@ -26,7 +27,12 @@ type system struct {
 	sessions sessions
 	timers   timers
 	events   ordering.Seq // the last entry that had events
+	// recoveries are the epochs that began on an operator's word, oldest first.
+	recoveries []epochs.Recovery
 }
+
+// maxRecoveries bounds those that are kept: the newest.
+const maxRecoveries = 16
 
 // systemRecord is the part of the system state that a manifest carries as
 // bytes; machine, epoch, seq and chain are fields of the manifest itself.
@@ -41,6 +47,8 @@ type systemRecord struct {
 	Sessions []sessionRecord
 	Timers   []Timer // ascending by id
 	Events   ordering.Seq
+	// Recoveries are in the order of their epochs.
+	Recoveries []epochs.Recovery
 }
 
 // systemFormat is the encoding of the system state.
@@ -50,6 +58,7 @@ func (s *system) encode() []byte {
 	return systemFormat.Encode(systemRecord{
 		Time: s.time, Deployed: s.deployed, Module: s.module, Config: s.config, Members: s.members,
 		Evicted: s.sessions.evicted, Sessions: s.sessions.records(), Timers: s.timers.records(), Events: s.events,
+		Recoveries: s.recoveries,
 	})
 }
 
@@ -65,6 +74,7 @@ func (s *system) decode(data []byte) error {
 	}
 	s.time, s.deployed, s.module, s.config, s.members = r.Time, r.Deployed, r.Module, r.Config, r.Members
 	s.sessions, s.timers, s.events = sessionsOf(r.Sessions, r.Evicted), timersOf(r.Timers), r.Events
+	s.recoveries = r.Recoveries
 	return nil
 }
 

@@ -40,15 +40,11 @@ func Decide(machine string, stands []audit.Stand, panel audit.Members, next orde
 		s := &stands[i]
 		key, voter := panel.Voter(s.Replica)
 		known := slices.ContainsFunc(d.stands, func(o *audit.Stand) bool { return o.Replica == s.Replica })
-		if voter && !known && s.Machine == machine && s.Next == next && next > 0 && s.Last.Epoch < next &&
-			len(s.Points) <= audit.MaxPoints && s.Verify(key) == nil {
+		if voter && !known && promises(s, machine, next) && s.Verify(key) == nil {
 			d.stands = append(d.stands, s)
 		}
 	}
-	// So many that whoever accepts something has the vote of one of them, and that no others
-	// can decide anything besides.
-	need := max(panel.Voters()-d.quorum+1, panel.Majority())
-	if n := need - len(d.stands); n > 0 {
+	if n := Needed(panel) - len(d.stands); n > 0 {
 		return Verdict{Missing: n}
 	}
 	d.silent = panel.Voters() - len(d.stands)

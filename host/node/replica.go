@@ -195,6 +195,7 @@ func (r *Replica) publishStatus() {
 		Epoch: at.Epoch, Seq: at.Seq, Chain: at.Chain, Deployed: deployed, Module: module,
 		Members: r.machine.Members(), Phase: r.phase, Stored: append([]host.Stored(nil), r.stored...),
 		Log: r.promise.Epoch, Broken: r.promise.Reason, MaxMemory: r.machine.Config().MaxMemory,
+		Recoveries: r.machine.Recoveries(),
 	})
 }
 

@@ -1,0 +1,145 @@
+package epochs
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+
+	"lockstep/audit"
+	"lockstep/audit/canonical"
+	"lockstep/ordering"
+)
+
+// Recovery is an operator's word for where an epoch goes on from, where no majority can state
+// anything or what it states leaves more than one way on. The replica whose journal the epoch goes on
+// from signs it, and the machine keeps it: whoever asks later is told what may have been lost.
+type Recovery struct {
+	_       struct{} `cbor:",toarray"`
+	Machine string
+	Epoch   ordering.Epoch    // that it opens
+	Base    ordering.Position // after which that goes on
+	Replica audit.ReplicaID   // that goes ahead
+	// Voters are those that go on, Replica among them, ascending; the other voters are no
+	// members any more.
+	Voters    []audit.ReplicaID
+	Tails     []Tail // what is given up or may be, ascending by replica
+	Reason    string // the operator's
+	Signature []byte // of Replica, over all of the above
+}
+
+// RecoveryFormat is the encoding of a recovery.
+const RecoveryFormat canonical.Format = "LSy1"
+
+// maxTails bounds the tails of a recovery: one of each member.
+const maxTails = 31
+
+// Tail is what a replica has, or had, beyond the way that was chosen.
+type Tail struct {
+	_       struct{} `cbor:",toarray"`
+	Replica audit.ReplicaID
+	// Last is where the replica said last that it was; zero if nobody knows.
+	Last ordering.Position
+	// Fork is the last seq at which it is known to be alike with the way that was chosen.
+	Fork ordering.Seq
+	// Gone says that the replica did not answer: it may have come further than Last.
+	Gone bool
+}
+
+// Entries is the number of entries beyond the fork that the replica is known to have had.
+func (t Tail) Entries() uint64 { return uint64(max(t.Last.Seq, t.Fork) - t.Fork) }
+
+// Sign sets the signature.
+func (r *Recovery) Sign(key ed25519.PrivateKey) { r.Signature = ed25519.Sign(key, r.signed()) }
+
+func (r Recovery) signed() []byte {
+	r.Signature = nil
+	return RecoveryFormat.Encode(r)
+}
+
+// Members checks the recovery by a membership before it, and returns the list of the one after it.
+func (r *Recovery) Members(panel audit.Members) ([]audit.Member, error) {
+	if len(r.Tails) > maxTails || len(r.Reason) > audit.MaxReason {
+		return nil, fmt.Errorf("%d tails and a reason of %d bytes are too many", len(r.Tails), len(r.Reason))
+	}
+	key, voter := panel.Voter(r.Replica)
+	switch {
+	case !voter:
+		return nil, fmt.Errorf("replica %q, which goes ahead, is not a voter", r.Replica)
+	case !slices.Contains(r.Voters, r.Replica):
+		return nil, fmt.Errorf("replica %q, which goes ahead, is not among the voters that go on, %v", r.Replica, r.Voters)
+	case !ed25519.Verify(key, r.signed(), r.Signature):
+		return nil, audit.ErrSignature
+	}
+	var list []audit.Member
+	for _, m := range panel.List {
+		if !m.Voter || slices.Contains(r.Voters, m.ID) {
+			list = append(list, m)
+		}
+	}
+	if next := (audit.Members{List: list}); next.Voters() != len(r.Voters) || !slices.IsSorted(r.Voters) {
+		return nil, fmt.Errorf("voters that go on are %v, want some of the membership, ascending", r.Voters)
+	}
+	return list, nil
+}
+
+// Losses says in words what the recovery gives up or may: a sentence for each replica.
+func (r *Recovery) Losses() []string {
+	list := make([]string, 0, len(r.Tails))
+	for _, t := range r.Tails {
+		list = append(list, t.loss(r.Base))
+	}
+	return list
+}
+
+func (t Tail) loss(base ordering.Position) string {
+	n := t.Entries()
+	switch {
+	case !t.Gone:
+		return fmt.Sprintf("%s had %s after seq %d of another or a longer log: given up", t.Replica, count(n), t.Fork)
+	case t.Last == ordering.Position{}:
+		return fmt.Sprintf("%s is gone, and where it was is not known: what it had after seq %d is lost", t.Replica, base.Seq)
+	case n > 0:
+		return fmt.Sprintf("%s is gone, and was at seq %d at least: %s after seq %d lost, with what it read later", t.Replica, t.Last.Seq, count(n), t.Fork)
+	}
+	return fmt.Sprintf("%s is gone, and was at seq %d when it was last heard of: what it read after seq %d later is lost", t.Replica, t.Last.Seq, base.Seq)
+}
+
+func count(n uint64) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
+}
+
+// recovered checks the opening by its recovery, and returns the membership's list after it.
+// Those that go on have to have stopped, or they might have accepted more than it says; and there
+// is no choice for an operator where their statements decide.
+func (o *Opening) recovered(panel audit.Members) ([]audit.Member, error) {
+	r := &o.Recovery[0]
+	list, err := r.Members(panel)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Machine != o.Machine || r.Epoch != o.Epoch || r.Base != o.Base:
+		return nil, fmt.Errorf("recovery is of machine %s, epoch %d after %v; the opening is of %s, %d, %v", r.Machine, r.Epoch, r.Base, o.Machine, o.Epoch, o.Base)
+	}
+	for _, id := range r.Voters {
+		key, _ := panel.Voter(id)
+		i := slices.IndexFunc(o.Stands, func(s audit.Stand) bool { return s.Replica == id })
+		if i < 0 || !promises(&o.Stands[i], o.Machine, o.Epoch) || o.Stands[i].Verify(key) != nil {
+			return nil, fmt.Errorf("replica %s goes on and has not stated that it stopped for epoch %d", id, o.Epoch)
+		}
+		if id == r.Replica && o.Stands[i].Last != o.Base {
+			return nil, fmt.Errorf("replica %s, which goes ahead, is at %v, not at %v", id, o.Stands[i].Last, o.Base)
+		}
+	}
+	if v := Decide(o.Machine, o.Stands, panel, o.Epoch); v.Decided {
+		return nil, fmt.Errorf("statements decide that it goes on after %v: that needs no operator", v.Base)
+	}
+	return list, nil
+}
+
+// promises tells whether a statement says that its replica has stopped for an epoch.
+func promises(s *audit.Stand, machine string, next ordering.Epoch) bool {
+	return s.Machine == machine && s.Next == next && next > 0 && s.Last.Epoch < next && len(s.Points) <= audit.MaxPoints
+}
