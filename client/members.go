@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"lockstep/host"
+	"lockstep/host/epochs"
 )
 
 // infoPatience is how long replicas that are slow to answer are waited for
@@ -43,6 +44,31 @@ func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
 		return false
 	})
 	return all.list, err
+}
+
+// Recoveries are the epochs of the machine that began on an operator's word, oldest first: what was accepted in an
+// earlier epoch beyond the base of one may be lost. It is the word of the voter that is furthest.
+func (c *Client) Recoveries(ctx context.Context) ([]epochs.Recovery, error) {
+	members, err := c.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := c.Infos(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var best *host.Info
+	for i := range infos {
+		in := &infos[i]
+		key, voter := members.Voter(in.Replica)
+		if voter && in.Verify(key) && (best == nil || in.Epoch > best.Epoch || in.Epoch == best.Epoch && in.Seq > best.Seq) {
+			best = in
+		}
+	}
+	if best == nil {
+		return nil, errors.New("no voter answers")
+	}
+	return best.Recoveries, nil
 }
 
 // gather sends a request that many answer. It hands answers to add until add

@@ -26,7 +26,7 @@ var ErrFormat = errors.New("not this format")
 const (
 	maxArray = 1 << 20
 	maxMap   = 1 << 10
-	maxDepth = 8
+	maxDepth = 12
 )
 
 var encode, decode = modes()

@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lockstep/audit"
 	"lockstep/client/nodes"
 	"lockstep/host"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 )
@@ -23,6 +25,8 @@ type logEntry struct {
 	Client string `json:"client,omitempty"`
 	Inputs int    `json:"inputs,omitempty"`
 	Bytes  int    `json:"bytes"`
+	// Says is what the opening of an epoch proves.
+	Says string `json:"says,omitempty"`
 }
 
 func logCommand(r *remote) *cobra.Command {
@@ -116,7 +120,7 @@ func (r *remote) writeEntry(w io.Writer, e logEntry) error {
 	if e.Inputs > 0 {
 		what = fmt.Sprintf("%d inputs", e.Inputs)
 	}
-	_, err := fmt.Fprintf(w, "%8d  %s  %-12s  %7d B  %.16s\n", e.Seq, e.Time, what, e.Bytes, e.Client)
+	_, err := fmt.Fprintf(w, "%8d  %s  %-12s  %7d B  %s\n", e.Seq, e.Time, what, e.Bytes, first(e.Says, fmt.Sprintf("%.16s", e.Client)))
 	return err
 }
 
@@ -132,6 +136,23 @@ func describeEntry(e ordering.Entry) logEntry {
 		if c, err := host.DecodeControl(e.Data); err == nil {
 			row.Kind, row.Client = c.Kind.String(), c.Session.Client.String()
 		}
+	case epochs.OpeningFormat.Match(e.Data):
+		var o epochs.Opening
+		if epochs.OpeningFormat.Decode(e.Data, &o) == nil {
+			row.Kind, row.Says = "opening", describeOpening(&o)
+		}
 	}
 	return row
+}
+
+// describeOpening says what an epoch begins on.
+func describeOpening(o *epochs.Opening) string {
+	if len(o.Recovery) == 1 {
+		return recoveryOf(&o.Recovery[0]).String()
+	}
+	var by []audit.ReplicaID
+	for i := range o.Stands {
+		by = append(by, o.Stands[i].Replica)
+	}
+	return fmt.Sprintf("epoch %d began after seq %d, by statements of %s", o.Epoch, o.Base.Seq, join(by))
 }

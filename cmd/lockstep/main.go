@@ -80,7 +80,7 @@ func groups(root *cobra.Command, r *remote) {
 		{"guest", "Write a guest:", []*cobra.Command{newCommand(r), buildCommand(r), bundleCommand(r), checkCommand(r), instrumentCommand(r), describeCommand(r), testCommand(r), devCommand()}},
 		{"run", "Run nodes:", []*cobra.Command{initCommand(r), nodeCommand(r), configCommand(r), checkpointCommand(r), demoCommand(r)}},
 		{"use", "Use machines:", []*cobra.Command{deployCommand(r), callCommand(r), queryCommand(r), subscribeCommand(r), verifyCommand(r), upgradeCommand(r), statusCommand(r), topCommand(r), logCommand(r), contextCommand(r)}},
-		{"members", "Change who keeps a machine:", []*cobra.Command{joinCommand(r), quitCommand(r), replaceCommand(r), evidenceCommand(r), doctorCommand(r)}},
+		{"members", "Change who keeps a machine:", []*cobra.Command{joinCommand(r), quitCommand(r), replaceCommand(r), recoverCommand(r), evidenceCommand(r), doctorCommand(r)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {

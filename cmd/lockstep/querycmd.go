@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"lockstep/client"
 	"lockstep/cmd/lockstep/payload"
 	"lockstep/host"
+	"lockstep/host/epochs"
 	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
@@ -142,13 +144,16 @@ func verifyCommand(r *remote) *cobra.Command {
 		Long: `Checks a certificate ('call --certificate FILE' writes one) or evidence of a replica's
 fault ('evidence MACHINE --write FOLDER' writes it), in a file or, with -, on standard
 input, by the membership that a file has, which 'status MACHINE --members FILE' writes:
-then nobody is asked. With --machine the membership is that which the machine has now.`,
+then nobody is asked. With --machine alone the membership is that which the machine has now.
+
+A machine that was recovered (see 'lockstep recover') may have lost outputs that were proven:
+with --machine it is asked about that, and a proof of a lost output fails with exit code 1.`,
 		Example: `  lockstep status kv --members voters
   lockstep call kv abc --certificate proof
   lockstep verify proof --members voters`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if (machine == "") == (members == "") {
+			if machine == "" && members == "" {
 				return usage("say whose voters you trust: --members FILE, or --machine MACHINE to ask it")
 			}
 			proof, err := readProof(c.InOrStdin(), args[0])
@@ -165,7 +170,7 @@ then nobody is asked. With --machine the membership is that which the machine ha
 			case !protocol.CertificateFormat.Match(proof):
 				return fmt.Errorf("%s is no proof, as 'lockstep call --certificate FILE' and 'lockstep evidence --write FOLDER' write it", args[0])
 			}
-			return r.verify(c, proof, voters)
+			return r.verifyOutput(c, proof, voters, machine)
 		},
 	}
 	c.Flags().StringVar(&members, "members", "", "file with the membership to check by")
@@ -214,10 +219,42 @@ func (r *remote) voters(c *cobra.Command, machine, path string) (audit.Members, 
 	return cl.Members(ctx)
 }
 
-func (r *remote) verify(c *cobra.Command, proof []byte, members audit.Members) error {
-	stated, err := client.Verify(proof, members)
+// recoveries are the epochs of a machine, "" for none, that began on an operator's word.
+func (r *remote) recoveries(c *cobra.Command, machine string) ([]epochs.Recovery, error) {
+	if machine == "" {
+		return nil, nil
+	}
+	ctx, cancel := r.within(c)
+	defer cancel()
+	cl, done, err := r.session(ctx, machine)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return cl.Recoveries(ctx)
+}
+
+// verifyOutput checks a certificate, and asks the machine, if one is named, whether it has lost what is proven.
+func (r *remote) verifyOutput(c *cobra.Command, proof []byte, voters audit.Members, machine string) error {
+	stated, err := client.Verify(proof, voters)
 	if err != nil {
 		return err
+	}
+	recoveries, err := r.recoveries(c, machine)
+	if err != nil {
+		return err
+	}
+	return r.verified(c, stated, recoveries)
+}
+
+func (r *remote) verified(c *cobra.Command, stated client.Certified, recoveries []epochs.Recovery) error {
+	rows := []recoveryRow{}
+	for i := range recoveries {
+		rec := &recoveries[i]
+		if stated.Epoch < rec.Epoch && stated.Seq > rec.Base.Seq {
+			return fmt.Errorf("the voters did state it, and it is lost: seq %d of epoch %d is not in the log any more, for %v", stated.Seq, stated.Epoch, recoveryOf(rec))
+		}
+		rows = append(rows, recoveryOf(rec))
 	}
 	v := struct {
 		Machine string `json:"machine"`
@@ -227,9 +264,11 @@ func (r *remote) verify(c *cobra.Command, proof []byte, members audit.Members) e
 		Client  string `json:"client"`
 		Inputs  int    `json:"inputs"`
 		Voters  string `json:"voters"`
-	}{stated.Machine, uint64(stated.Epoch), uint64(stated.Seq), fmt.Sprintf("%x", stated.Chain[:]), stated.Client.String(), len(stated.Receipts), join(stated.Voters)}
+		// Recoveries are those that the machine, if it was asked, tells of.
+		Recoveries []recoveryRow `json:"recoveries,omitempty"`
+	}{stated.Machine, uint64(stated.Epoch), uint64(stated.Seq), fmt.Sprintf("%x", stated.Chain[:]), stated.Client.String(), len(stated.Receipts), join(stated.Voters), rows}
 	return r.show(c, v, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "valid: %s stated the outputs of %s at seq %d, %d inputs of client %s\n", v.Voters, v.Machine, v.Seq, v.Inputs, v.Client)
-		return err
+		return errors.Join(err, writeRecoveries(w, recoveries))
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -50,6 +51,8 @@ type replicaStatus struct {
 	Faults   uint32          `json:"faults,omitempty"`                 // of this replica, that nodes keep evidence of
 	Broken   string          `json:"invariant_broken,omitempty"`       // why
 	BrokenAt uint64          `json:"invariant_broken_since,omitempty"` // seq of the audit that found it
+	// Recoveries are the epochs that began on an operator's word.
+	Recoveries []recoveryRow `json:"recoveries,omitempty"`
 }
 
 // writeMembers writes the membership that a majority of a machine's voters states,
@@ -75,7 +78,8 @@ func statusCommand(r *remote) *cobra.Command {
 		Long: `Without a machine: every node that answers, and the machines that it hosts.
 With one: where each of its replicas stands. LAG is the number of entries of the log
 that the replica has not applied; ROOT is of its newest checkpoint, which all replicas
-that are at the same seq must have alike. A voter whose node does not answer is shown too.`,
+that are at the same seq must have alike. A voter whose node does not answer is shown too.
+Epochs that began on an operator's word are listed, with what they may have lost.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if members != "" && len(args) == 0 {
@@ -109,7 +113,9 @@ that are at the same seq must have alike. A voter whose node does not answer is 
 			if len(rows) == 0 {
 				return unhosted(machine, all)
 			}
-			return r.show(c, rows, func(w io.Writer) error { return writeReplicas(w, machine, rows) })
+			return r.show(c, rows, func(w io.Writer) error {
+				return errors.Join(writeReplicas(w, machine, rows), writeRecoveries(w, recoveriesOf(all)))
+			})
 		},
 		ValidArgsFunction: r.completeMachines,
 	}
@@ -225,6 +231,12 @@ func replicaRow(n admin.Node, m *admin.Machine) replicaStatus {
 		Node: n.Name, Phase: in.Phase.String(), Voter: voter, Epoch: uint64(in.Epoch), Seq: uint64(in.Seq), Chain: fmt.Sprintf("%x", in.Chain[:]),
 		Engine: n.Engine, Tracker: m.Tracker, Memory: m.Memory, LogFirst: uint64(m.LogFirst), LogLast: uint64(m.LogLast), LogBytes: m.LogBytes, Problem: m.Problem,
 		Broken: m.Broken, BrokenAt: uint64(m.BrokenAt),
+	}
+	for i := range in.Recoveries {
+		row.Recoveries = append(row.Recoveries, recoveryOf(&in.Recoveries[i]))
+	}
+	if in.Phase == host.PhaseBroken {
+		row.Problem = "votes no more in epoch " + fmt.Sprint(uint64(in.Log)) + ": " + first(in.Broken, m.Problem) + "; where that lasts, see 'lockstep recover'"
 	}
 	if m.LogLast > in.Seq {
 		row.Lag = uint64(m.LogLast - in.Seq)

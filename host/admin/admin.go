@@ -4,6 +4,8 @@
 //
 //	lockstep.$node.list          every node answers with a Node
 //	lockstep.$node.host.<node>   the node hosts a machine, and makes its log if told to
+//	lockstep.$node.stands        every node that hosts a machine says where its replica stands: see recover.go
+//	lockstep.$node.recover.<node>  the machine goes on from the node's replica
 //
 // A machine's name has no dollar sign, so that these subjects are no machine's.
 // Whoever may publish here may fill the nodes' disks: give it to operators.

@@ -42,6 +42,9 @@ func (d *Desk) Serve() error {
 		_, err = d.Conn.Subscribe(admin.HostSubject(d.Node.Name()), func(m *nats.Msg) { d.answerHost(m) })
 	}
 	if err == nil {
+		err = d.serveRecovery()
+	}
+	if err == nil {
 		err = d.Conn.Flush()
 	}
 	if err != nil {

@@ -118,6 +118,7 @@ func (r *Replica) hearStand(m standMessage) error {
 	if !voter || by.Verify(key) != nil {
 		return nil
 	}
+	r.hear(*by)
 	if reason, next := r.concerns(by); next > 0 {
 		if err := r.halt(next, reason); err != nil {
 			return err

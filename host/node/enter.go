@@ -41,7 +41,7 @@ func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 			return false, errors.Join(fmt.Errorf("go back to %v: %w", opening.Base, err), log.Close())
 		}
 		// Whoever made the log may have stopped before it let clients in.
-		f, err := r.node.opts.Found(ctx, r.name, next, opening.Base.Seq+1)
+		f, err := r.node.opts.Found(ctx, r.name, next, opening.Base.Seq+1, 0)
 		if err == nil {
 			err = f.Open(ctx)
 		}
@@ -83,6 +83,7 @@ func (r *Replica) enter(log ordering.Log, epoch ordering.Epoch) error {
 	}
 	r.logger.Info("entered epoch", "epoch", uint64(epoch), "after", r.journal.Last().String())
 	r.halted, r.hindrance, r.entered = time.Time{}, "", time.Now()
+	r.hindered.Store(nil)
 	// What was read in epochs before is not voted for any more.
 	r.quietTo = max(r.journal.Last().Seq, r.machine.Seq())
 	r.outbox.open(r.journal.Durable().Seq)

@@ -60,8 +60,9 @@ type Options struct {
 	// on ordering.ErrNotFound and a *ordering.BreakError.
 	OpenLog func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch) (ordering.Log, error)
 	// Found makes the log of a machine's next epoch, whose first entry is at first; nil makes it in
-	// JetStream.
-	Found func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch, first ordering.Seq) (ordering.Founding, error)
+	// JetStream. It is kept by as many servers as the log before, or, if least is not 0, by as many as there are
+	// but at least so many.
+	Found func(ctx context.Context, machine ordering.Name, epoch ordering.Epoch, first ordering.Seq, least int) (ordering.Founding, error)
 	// Prune deletes the logs of a machine's epochs before one; nil deletes them from JetStream.
 	Prune   func(ctx context.Context, machine ordering.Name, before ordering.Epoch) error
 	Metrics *metrics.Node // nil: none
@@ -131,8 +132,8 @@ func (o Options) openJetStream(ctx context.Context, machine ordering.Name, epoch
 	return log, nil
 }
 
-func (o Options) foundJetStream(ctx context.Context, machine ordering.Name, epoch ordering.Epoch, first ordering.Seq) (ordering.Founding, error) {
-	return jetstream.Found(ctx, o.Conn, jetstream.Config{Ref: jetstream.Ref{Machine: machine, Epoch: epoch}, FirstSeq: first})
+func (o Options) foundJetStream(ctx context.Context, machine ordering.Name, epoch ordering.Epoch, first ordering.Seq, least int) (ordering.Founding, error) {
+	return jetstream.Found(ctx, o.Conn, jetstream.Config{Ref: jetstream.Ref{Machine: machine, Epoch: epoch}, FirstSeq: first, Least: least})
 }
 
 func (n *Node) open(ctx context.Context) (err error) {

@@ -143,6 +143,7 @@ func (r *Replica) hinder(reason string) {
 		return
 	}
 	r.hindrance = reason
+	r.hindered.Store(&reason)
 	r.logger.Warn("no next epoch yet", "epoch", uint64(r.promise.Next), "reason", reason)
 	r.emit(Event{Kind: EventHindered, Epoch: r.promise.Next, Err: errors.New(reason)})
 }
@@ -200,7 +201,11 @@ func (r *Replica) seed(ctx context.Context, o epochs.Opening, from ordering.Seq)
 	if err != nil {
 		return err
 	}
-	f, err := r.node.opts.Found(ctx, r.name, o.Epoch, min(from, last+1))
+	least := 0
+	if len(o.Recovery) > 0 {
+		least = 1 // servers may be lost for ever, as voters are
+	}
+	f, err := r.node.opts.Found(ctx, r.name, o.Epoch, min(from, last+1), least)
 	if err != nil {
 		return err
 	}

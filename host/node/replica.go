@@ -85,7 +85,11 @@ type Replica struct {
 	entered   time.Time               // when it entered its epoch
 	told      time.Time               // when it last told where it stands
 	hindrance string                  // why there is no next epoch yet
+	hindered  atomic.Pointer[string]  // the same, for others to read
 	pruned    ordering.Epoch          // logs of epochs before this one are deleted
+
+	heardMu sync.Mutex
+	heard   map[audit.ReplicaID]Heard // what other voters stated last, see recover.go
 }
 
 // Bounds of a replica's queues.

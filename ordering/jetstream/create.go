@@ -34,6 +34,9 @@ type Config struct {
 	Replicas int          // servers that keep the stream: 1, 3 or 5; 0 means 1
 	MaxBytes int64        // a full log refuses entries; 0 means DefaultMaxBytes
 	FirstSeq ordering.Seq // position of the first entry; 0 means 1
+	// Least, if not 0, has Found keep the log on fewer servers than Replicas where there are not as many, but on
+	// no fewer than so many: after a loss of most of them.
+	Least int
 }
 
 // Validate says what is wrong with the configuration.
@@ -118,7 +121,7 @@ const (
 // stream that was just deleted are still being removed. Creating the same stream
 // twice is creating it once.
 func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) (njs.Stream, error) {
-	return repeat(ctx, func(ctx context.Context) (njs.Stream, error) { return js.CreateStream(ctx, want) },
+	return repeat(ctx, createWait, func(ctx context.Context) (njs.Stream, error) { return js.CreateStream(ctx, want) },
 		codeNoPeers, codeStoreBusy)
 }
 
@@ -126,17 +129,17 @@ func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) 
 // at this moment: between its name being taken and its leader answering, the
 // stream is not found.
 func existingStream(ctx context.Context, js njs.JetStream, name string) (njs.Stream, error) {
-	return repeat(ctx, func(ctx context.Context) (njs.Stream, error) { return js.Stream(ctx, name) },
+	return repeat(ctx, createWait, func(ctx context.Context) (njs.Stream, error) { return js.Stream(ctx, name) },
 		codeStreamNotFound)
 }
 
 // repeat asks until there is an answer that is not one of the errors that pass. There may
 // be no answer at all, as from a stream whose leader is being elected, so each try
 // has a time of its own.
-func repeat(ctx context.Context, ask func(context.Context) (njs.Stream, error), pass ...njs.ErrorCode) (njs.Stream, error) {
+func repeat(ctx context.Context, patience time.Duration, ask func(context.Context) (njs.Stream, error), pass ...njs.ErrorCode) (njs.Stream, error) {
 	began := time.Now()
-	deadline := began.Add(createWait)
-	for answer := createAnswer; ; answer *= 2 {
+	deadline := began.Add(patience)
+	for answer := createAnswer; ; answer = min(2*answer, createWait) {
 		try, cancel := context.WithTimeout(ctx, answer)
 		s, err := ask(try)
 		passes := try.Err() != nil

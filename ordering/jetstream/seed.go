@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	njs "github.com/nats-io/nats.go/jetstream"
@@ -93,8 +94,7 @@ func (f *founding) make(ctx context.Context) error {
 		return err
 	}
 	f.inherit(ctx)
-	want := f.stream()
-	_, err := createStream(ctx, f.js, want)
+	want, err := f.place(ctx, f.stream())
 	if noRoom(err) {
 		// What the log of the epoch before has reserved is room. Its entries are in
 		// the replicas' journals, and nobody votes for it any more.
@@ -108,6 +108,22 @@ func (f *founding) make(ctx context.Context) error {
 	}
 	return err
 }
+
+// place makes the stream, on fewer servers than it is to have if there are too few and that is allowed.
+func (f *founding) place(ctx context.Context, want njs.StreamConfig) (njs.StreamConfig, error) {
+	for ; f.cfg.Least > 0 && want.Replicas > f.cfg.Least; want.Replicas -= 2 {
+		_, err := repeat(ctx, placeWait, func(ctx context.Context) (njs.Stream, error) { return f.js.CreateStream(ctx, want) }, codeNoPeers, codeStoreBusy)
+		var e *njs.APIError
+		if !errors.As(err, &e) || e.ErrorCode != codeNoPeers || noRoom(err) {
+			return want, err
+		}
+	}
+	_, err := createStream(ctx, f.js, want)
+	return want, err
+}
+
+// placeWait is how long enough servers are waited for where fewer will do.
+const placeWait = 3 * time.Second
 
 // inherit takes over the settings of the epoch before that are not given.
 func (f *founding) inherit(ctx context.Context) {

@@ -120,7 +120,7 @@ func (c *cluster) open(i int) error {
 			}
 			return log, nil
 		},
-		Found: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch, first ordering.Seq) (ordering.Founding, error) {
+		Found: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch, first ordering.Seq, _ int) (ordering.Founding, error) {
 			return c.logOf(epoch, first).Found(), nil
 		},
 		Prune:  func(context.Context, ordering.Name, ordering.Epoch) error { return nil },

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -56,9 +57,12 @@ type Options struct {
 
 // Server is a nats-server in this process.
 type Server struct {
-	name string
-	srv  *server.Server
-	log  *logger
+	name  string
+	srv   *server.Server
+	log   *logger
+	ended chan struct{} // closed by Shutdown
+	end   sync.Once
+	met   sync.WaitGroup // for meet
 }
 
 // Start starts a server. It is not ready yet: see WaitReady.
@@ -74,9 +78,12 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start nats-server %s: %w", o.Name, err)
 	}
-	s := &Server{name: o.Name, srv: srv, log: newLogger(o.Logger)}
+	s := &Server{name: o.Name, srv: srv, log: newLogger(o.Logger), ended: make(chan struct{})}
 	srv.SetLoggerV2(s.log, false, false, false)
 	go srv.Start()
+	if o.Cluster != "" {
+		s.met.Go(func() { s.meet(o) })
+	}
 	return s, nil
 }
 
@@ -250,6 +257,8 @@ func (s *Server) LameDuck() { s.srv.LameDuckShutdown() }
 
 // Shutdown stops the server, handing leadership over, and waits until it has stopped.
 func (s *Server) Shutdown() {
+	s.end.Do(func() { close(s.ended) })
+	s.met.Wait()
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
 }
