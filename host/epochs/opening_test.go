@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,9 +33,9 @@ func openings(t testing.TB) (panel audit.Members, named []string, list map[strin
 		named, list[name] = append(named, name), o
 	}
 	recover := func(o *Opening, who ...audit.ReplicaID) {
-		o.Stands = nil
-		o.Recovery = []Recovery{{Replica: "r0", Voters: who, Reason: "the others burnt"}}
-		o.Sign(v.keys[0])
+		o.Stands = slices.DeleteFunc(o.Stands, func(s audit.Stand) bool { return !slices.Contains(who, s.Replica) })
+		o.Recovery = []Recovery{{Machine: "m", Epoch: 2, Base: o.Base, Replica: "r0", Voters: who, Reason: "the others burnt"}}
+		o.Recovery[0].Sign(v.keys[0])
 	}
 	add("all-voters", func(*Opening) {})
 	add("the-two-that-agree", func(o *Opening) { o.Stands = o.Stands[:2] })
@@ -52,6 +53,8 @@ func openings(t testing.TB) (panel audit.Members, named []string, list map[strin
 	add("recovery-of-a-stranger", func(o *Opening) { recover(o, "r0", "r9") })
 	add("recovery-in-disorder", func(o *Opening) { recover(o, "r1", "r0") })
 	add("recovery-forged", func(o *Opening) { recover(o, "r0"); o.Recovery[0].Reason = "no reason" })
+	add("recovery-of-one-that-goes-on", func(o *Opening) { recover(o, "r0"); o.Stands = nil })
+	add("recovery-without-need", func(o *Opening) { recover(o, "r0", "r1") })
 	add("recovery-elsewhere", func(o *Opening) { recover(o, "r0"); o.Base = v.paths[2][22] })
 	return v.panel, named, list
 }
