@@ -71,7 +71,7 @@ const (
 	PhaseVoting    Phase = 2 // applying the log and voting
 	PhaseDiverged  Phase = 3 // found different from the majority: applying, not voting
 	PhaseRepairing Phase = 4 // fetching pages from other replicas
-	PhaseBroken    Phase = 6 // stopped voting for good in this epoch, waits for the next
+	PhaseBroken    Phase = 6 // cannot follow the log, or has stopped voting in its epoch for good and waits for the next
 	PhaseStopped   Phase = 5 // not applying: the log is broken, or the node stopped it
 )
 

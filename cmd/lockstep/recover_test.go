@@ -78,7 +78,7 @@ func TestRecover(t *testing.T) {
 		if err := <-n.start(i); err != nil {
 			t.Fatal(err)
 		}
-		n.must(append([]string{"join", "kv", name, "--timeout", "90s"}, system...)...)
+		n.joined(name, system)
 	}
 	n.count(cl, 71, 80)
 	n.awaitVoting("kv")
@@ -88,6 +88,22 @@ func TestRecover(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.awaitVoting("kv")
+}
+
+// joined has a node join. Servers that have just found each other elect, and a command that they do not answer meanwhile is
+// given again.
+func (n *processes) joined(name string, system []string) {
+	n.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		out, errs, code := n.lockstep(append([]string{"join", "kv", name, "--timeout", "90s"}, system...)...)
+		if code == exitOK {
+			return
+		}
+		if code != exitUnreachable || time.Now().After(deadline) {
+			n.t.Fatalf("join %s: exit code %d, %s%s", name, code, out, errs)
+		}
+		n.t.Logf("join %s: %s", name, errs)
+	}
 }
 
 // count adds to one number, of which every answer must be the count so far.

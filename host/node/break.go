@@ -13,10 +13,9 @@ import (
 	"lockstep/ordering"
 )
 
-// A replica whose log breaks stops voting in that epoch for good, says so, signed, and asks the
-// others to stop too: from what they state follows where the next epoch starts (renew.go). Each
-// replica tells the others once in a while where it stands, so that two that were told different
-// things notice.
+// Each replica tells the others once in a while where it stands, so that two that were told different things
+// notice. A replica whose log breaks complains (doubt.go). Where enough do, they stop voting in that epoch for good and
+// say so, signed: from what they state follows where the next epoch starts (renew.go).
 
 const (
 	standEvery = time.Second
@@ -44,10 +43,12 @@ func (r *Replica) halt(next ordering.Epoch, reason string) error {
 		if err := r.savePromise(promise{Epoch: r.promise.Epoch, Next: next, Reason: reason}); err != nil {
 			return err
 		}
+		r.raised = time.Now()
 	}
 	last := r.journal.Halt()
 	p := r.promise
 	r.promised.Store(&p)
+	r.doubted = time.Time{}
 	if r.halted.IsZero() {
 		r.halted = time.Now()
 		r.logger.Error("log is broken: this replica votes no more in its epoch", "epoch", uint64(r.promise.Epoch), "last", last.String(), "reason", reason)
@@ -64,7 +65,7 @@ func (r *Replica) stand(points []ordering.Seq) (s audit.Stand, ok bool) {
 		return s, false
 	}
 	s = audit.Stand{Machine: string(r.name), Replica: r.id, Last: r.journal.Durable(), Floor: r.journal.Base()}
-	if p := r.promised.Load(); p.stopped() {
+	if p := r.promised.Load(); p.stopped() || p.Reason != "" {
 		s.Next, s.Reason = p.Next, p.Reason
 	}
 	for _, seq := range points[:min(len(points), audit.MaxPoints)] {
@@ -85,7 +86,11 @@ func (r *Replica) tellStand(now time.Time) {
 		return
 	}
 	r.told = now
-	if s, ok := r.stand(nil); ok {
+	var points []ordering.Seq
+	if r.contested > 0 {
+		points = append(points, r.contested) // the other one is to see it too
+	}
+	if s, ok := r.stand(points); ok {
 		r.publish(epochs.StandSubject(string(r.name)), epochs.StandAskFormat.Encode(epochs.StandAsk{By: s}))
 	}
 }
@@ -119,10 +124,8 @@ func (r *Replica) hearStand(m standMessage) error {
 		return nil
 	}
 	r.hear(*by)
-	if reason, next := r.concerns(by); next > 0 {
-		if err := r.halt(next, reason); err != nil {
-			return err
-		}
+	if err := r.takeStock(time.Now()); err != nil {
+		return err
 	}
 	if m.reply == "" {
 		return nil
@@ -131,23 +134,6 @@ func (r *Replica) hearStand(m standMessage) error {
 		r.publish(m.reply, audit.StandFormat.Encode(s))
 	}
 	return nil
-}
-
-// concerns tells why what another states makes this replica stop, and for which epoch, if it does.
-func (r *Replica) concerns(by *audit.Stand) (reason string, next ordering.Epoch) {
-	epoch := r.promise.Epoch
-	switch {
-	case by.Next > max(epoch, r.promise.Next) && by.Next <= epoch+maxAhead && (r.promise.stopped() || time.Since(r.entered) > minEpoch):
-		return fmt.Sprintf("replica %s stopped: %s", by.Replica, by.Reason), by.Next
-	case by.Last.Epoch > epoch && by.Last.Epoch <= epoch+maxAhead && !r.promise.stopped():
-		return fmt.Sprintf("replica %s is in epoch %d", by.Replica, by.Last.Epoch), by.Last.Epoch
-	case r.promise.stopped() || by.Last.Epoch != epoch || by.Last.Seq == 0:
-		return "", 0
-	}
-	if at, err := r.journal.At(by.Last.Seq); err == nil && at != by.Last {
-		return fmt.Sprintf("replica %s was given another log: it has %v, this one %v", by.Replica, by.Last, at), epoch + 1
-	}
-	return "", 0
 }
 
 // maxAhead bounds how far in the future epochs are believed to be.

@@ -45,6 +45,7 @@ const (
 	EventEvidence     EventKind = "evidence"     // there is evidence, kept here, that the replica Other was at fault
 	EventMembers      EventKind = "members"      // the membership changed
 	EventStalled      EventKind = "stalled"      // votes wait: the journal cannot be written to
+	EventDoubted      EventKind = "doubted"      // the replica cannot follow the log, and does not vote until that is mended or others say so too
 	EventBroken       EventKind = "broken"       // the log broke: the replica stopped voting in its epoch, Err says why
 	EventHindered     EventKind = "hindered"     // there can be no next epoch yet, Err says why
 	EventEpoch        EventKind = "epoch"        // the replica entered an epoch

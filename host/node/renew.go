@@ -31,14 +31,17 @@ const (
 // renew drives a replica that stopped one step towards the next epoch: it enters it where its log is
 // there, and makes it where statements leave one position to go on from and this replica is there.
 func (r *Replica) renew() error {
-	if r.phase != host.PhaseBroken || r.machine.Members().Voters() == 0 {
+	if r.phase != host.PhaseBroken {
+		return nil
+	}
+	if !r.promise.stopped() {
+		return r.heal(time.Now())
+	}
+	if r.machine.Members().Voters() == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, renewPatience)
 	defer cancel()
-	if err := r.catchEpoch(); err != nil {
-		return err
-	}
 	entered, err := r.tryEnter(ctx)
 	if err == nil && !entered {
 		if err = r.found(ctx); err == nil {
@@ -58,26 +61,6 @@ func (r *Replica) renew() error {
 
 // promiseError is one after which the replica cannot know what it promised.
 type promiseError struct{ error }
-
-// catchEpoch raises the promise to the epoch that others are in.
-func (r *Replica) catchEpoch() error {
-	infos, err := r.infos()
-	if err != nil {
-		return err
-	}
-	next := r.promise.Next
-	for i := range infos {
-		in := &infos[i]
-		key, voter := r.machine.Members().Voter(in.Replica)
-		if voter && in.Verify(key) && in.Log > next && in.Log <= next+maxAhead {
-			next = in.Log
-		}
-	}
-	if next > r.promise.Next {
-		return r.halt(next, r.promise.Reason)
-	}
-	return nil
-}
 
 // found makes the log of the next epoch, if it is this replica's turn.
 func (r *Replica) found(ctx context.Context) error {
@@ -101,9 +84,9 @@ func (r *Replica) decide(ctx context.Context) (base ordering.Position, stands []
 		}
 		stands = stands[:0]
 		for _, s := range all {
-			if s.Next > r.promise.Next && s.Next <= r.promise.Next+maxAhead {
+			if s.Next > r.promise.Next && s.Replica != r.id {
 				if key, voter := panel.Voter(s.Replica); voter && s.Verify(key) == nil {
-					return base, nil, r.halt(s.Next, r.promise.Reason)
+					r.hear(s) // see raise
 				}
 			}
 			if s.Next == r.promise.Next {

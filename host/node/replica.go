@@ -83,6 +83,11 @@ type Replica struct {
 	promised  atomic.Pointer[promise] // the same, for others to read, once the journal has halted
 	halted    time.Time               // when the replica stopped in its epoch; zero if it has not
 	entered   time.Time               // when it entered its epoch
+	raised    time.Time               // when it promised what it promises
+	doubted   time.Time               // since when it complains of the log; zero if it does not
+	lonely    time.Time               // since when no majority follows the log as it does; zero if one does
+	tried     time.Time               // when it last tried to follow the log again
+	contested ordering.Seq            // where another one has another log; 0: nowhere
 	told      time.Time               // when it last told where it stands
 	hindrance string                  // why there is no next epoch yet
 	hindered  atomic.Pointer[string]  // the same, for others to read
@@ -198,7 +203,7 @@ func (r *Replica) publishStatus() {
 		Machine: string(r.name), Replica: r.id, Key: r.key.Public().(ed25519.PublicKey),
 		Epoch: at.Epoch, Seq: at.Seq, Chain: at.Chain, Deployed: deployed, Module: module,
 		Members: r.machine.Members(), Phase: r.phase, Stored: append([]host.Stored(nil), r.stored...),
-		Log: r.promise.Epoch, Broken: r.promise.Reason, MaxMemory: r.machine.Config().MaxMemory,
+		Log: r.promise.Epoch, Broken: r.promised.Load().Reason, MaxMemory: r.machine.Config().MaxMemory,
 		Recoveries: r.machine.Recoveries(),
 	})
 }
@@ -231,7 +236,7 @@ func (r *Replica) loop() error {
 	defer r.ticker.alarm.Stop()
 	for {
 		if breaks(err) {
-			err = r.halt(0, err.Error())
+			err = r.doubt(err.Error())
 		}
 		if err != nil {
 			return err
@@ -297,6 +302,13 @@ func (r *Replica) begin() error {
 func (r *Replica) position() error {
 	for {
 		state, err := r.log.get().State(r.ctx)
+		if err != nil && !breaks(err) && !r.partial && r.journal.Durable().Seq > 0 && r.ctx.Err() == nil {
+			// A log without a leader, it may be for long: what the journal has needs none, and others are to be heard.
+			r.logger.Warn("log does not answer; going on from the journal", "err", err)
+			r.read()
+			r.takeRole()
+			return nil
+		}
 		if err == nil && (r.partial || state.First > max(r.machine.Seq(), r.journal.Last().Seq)+1) {
 			err = r.transferLatest()
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ type simNode struct {
 	name audit.ReplicaID
 	dir  string
 	lies map[ordering.Seq][]byte // what the log shows to this node alone
+	lost atomic.Bool             // the log looks broken to this node alone
 	conn *nats.Conn
 	node *node.Node
 }
@@ -106,7 +108,7 @@ func (c *cluster) open(i int) error {
 	n := c.nodes[i]
 	n.conn = c.connect()
 	opened, err := node.Open(c.t.Context(), node.Options{
-		Name: n.name, Dir: n.dir, Conn: n.conn, Engine: c.engine,
+		Name: n.name, Dir: n.dir, Conn: n.conn, Engine: c.engine, ConfirmBreak: time.Second,
 		OpenLog: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch) (ordering.Log, error) {
 			s := c.logOf(epoch, 0)
 			if s == nil {
@@ -118,7 +120,7 @@ func (c *cluster) open(i int) error {
 					log.Rewrite(seq, lie)
 				}
 			}
-			return log, nil
+			return &lostLog{Log: log, lost: &n.lost}, nil
 		},
 		Found: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch, first ordering.Seq, _ int) (ordering.Founding, error) {
 			return c.logOf(epoch, first).Found(), nil
@@ -130,6 +132,20 @@ func (c *cluster) open(i int) error {
 		n.node = opened
 	}
 	return err
+}
+
+// lostLog is a log that looks broken to a reader, for as long as lost says so.
+type lostLog struct {
+	*memlog.Log
+	lost *atomic.Bool
+}
+
+func (l *lostLog) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, error) {
+	got, err := l.Log.Read(ctx, from)
+	if l.lost.Load() {
+		return nil, &ordering.BreakError{Epoch: 1, Seq: from, Reason: "what was read is gone"}
+	}
+	return got, err
 }
 
 // crash takes a node away in the middle of whatever it does. What it had on disk
@@ -206,11 +222,15 @@ func (c *cluster) client() *client.Client {
 
 func (c *cluster) deploy(mode audit.Mode) {
 	c.t.Helper()
+	c.deployWith(host.Config{AuditEvery: 8, CheckpointEvery: 40, Mode: mode})
+}
+
+func (c *cluster) deployWith(config host.Config) {
+	c.t.Helper()
 	cl := c.client()
 	defer func() { _ = cl.Close() }()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	config := host.Config{AuditEvery: 8, CheckpointEvery: 40, Mode: mode}
 	if _, err := cl.Deploy(ctx, kv.V2, config, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
 		c.t.Fatal(err)
 	}

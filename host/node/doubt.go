@@ -1,0 +1,175 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/host/epochs"
+	"lockstep/ordering"
+)
+
+// A replica that cannot follow the log, or finds that no majority follows it as it does, does not vote and complains:
+// that is a doubt, and no promise. Once enough voters say so that one of them is right, they stop for good (Leave). Until
+// then the doubt may be this replica's own trouble: it goes back to what a majority of the others has, and on (heal.go).
+
+const (
+	// standFresh is how long it counts what a voter said last that did not promise anything.
+	standFresh = 5 * time.Second
+	// lonelyFor is how long no majority may follow the log as this replica does, if another one says that it does not.
+	lonelyFor = 2500 * time.Millisecond
+	// lateEntry is how long after this replica another one may still be about to enter the epoch.
+	lateEntry = 15 * time.Second
+	// raisePatience is how long a replica that has stopped waits before it follows a single voter to a later epoch.
+	raisePatience = 5 * time.Second
+)
+
+// doubt stops voting, and says why, until the replica can follow the log again or enough others cannot either.
+func (r *Replica) doubt(reason string) error {
+	if r.promise.stopped() {
+		return r.halt(0, reason)
+	}
+	if len(reason) > audit.MaxReason {
+		reason = reason[:audit.MaxReason]
+	}
+	r.outbox.shut()
+	r.reader.end()
+	r.reader = nil
+	if r.doubted.IsZero() {
+		r.doubted = time.Now()
+	}
+	r.promised.Store(&promise{Epoch: r.promise.Epoch, Next: r.promise.Epoch, Reason: reason})
+	r.logger.Warn("the log looks broken: this replica does not vote until it is clear whether it is", "epoch", uint64(r.promise.Epoch), "reason", reason)
+	r.emit(Event{Kind: EventDoubted, Epoch: r.promise.Epoch, Err: fmt.Errorf("%s", reason)})
+	r.repairAt = audit.Position{}
+	r.setPhase(host.PhaseBroken)
+	if err := r.applyKept(); err != nil {
+		return err
+	}
+	r.told = time.Time{}
+	r.tellStand(time.Now())
+	return r.takeStock(time.Now())
+}
+
+// doubting tells whether the replica complains of the log.
+func (r *Replica) doubting() bool { return !r.doubted.IsZero() }
+
+// applyKept has the machine come to the end of what the journal has on disk, so that the membership is known.
+func (r *Replica) applyKept() error {
+	for r.machine.Seq() < r.journal.Durable().Seq {
+		entries, err := r.journal.Read(r.machine.Seq()+1, 1, 0)
+		if err != nil {
+			r.logger.Debug("journal does not go on from the state", "err", err)
+			return nil
+		}
+		t, err := r.apply(r.parse(entries)[0])
+		if err != nil {
+			return fmt.Errorf("apply journal: %w", err)
+		}
+		r.carryOut(t)
+	}
+	return nil
+}
+
+// takeStock looks at how the voters stand to the replica's epoch, and stops, complains, or goes on.
+func (r *Replica) takeStock(now time.Time) error {
+	panel := r.machine.Members()
+	if r.promise.stopped() {
+		return r.raise(now, panel)
+	}
+	p, against := r.parting(now, panel)
+	if next, leave := p.Leave(panel); leave && (r.doubting() || now.Sub(r.entered) > minEpoch) {
+		return r.halt(next, r.why(against))
+	}
+	if _, voter := panel.Voter(r.id); voter && p.Lonely && !r.doubting() {
+		return r.doubt("no majority follows the log as this replica does: " + strings.Join(against, "; "))
+	}
+	return nil
+}
+
+func (r *Replica) why(against []string) string {
+	if own := r.promised.Load().Reason; own != "" {
+		against = append([]string{own}, against...)
+	}
+	return strings.Join(against, "; ")
+}
+
+// parting is how the voters stand to this replica's epoch. against says what those say, or show, that do not
+// follow the log as it does.
+func (r *Replica) parting(now time.Time, panel audit.Members) (p epochs.Parting, against []string) {
+	epoch := r.promise.Epoch
+	_, voter := panel.Voter(r.id)
+	p = epochs.Parting{Epoch: epoch, Doubting: voter && r.doubting()}
+	well := 1
+	r.contested = 0
+	for _, h := range r.lastHeard() {
+		s := &h.Stand
+		if _, voter := panel.Voter(s.Replica); !voter {
+			continue
+		}
+		want := max(s.Next, s.Last.Epoch)
+		late := s.Last.Epoch < epoch && now.Sub(r.entered) < lateEntry
+		differs, at := r.differs(s)
+		switch {
+		case want > epoch+maxAhead:
+			against = append(against, fmt.Sprintf("replica %s is in epoch %d", s.Replica, want))
+		case want > epoch:
+			p.Wants = append(p.Wants, want)
+			against = append(against, fmt.Sprintf("replica %s is in epoch %d, or has stopped for it: %s", s.Replica, want, s.Reason))
+		case now.Sub(h.At) > standFresh:
+		case want == epoch && s.Reason != "" && !late:
+			p.Wants = append(p.Wants, epoch)
+			against = append(against, fmt.Sprintf("replica %s complains: %s", s.Replica, s.Reason))
+		case differs:
+			r.contested = at
+			against = append(against, fmt.Sprintf("replica %s was given another log at %d", s.Replica, at))
+		default:
+			well++
+		}
+	}
+	if len(against) == 0 || well >= panel.Majority() {
+		r.lonely = time.Time{}
+	} else if r.lonely.IsZero() {
+		r.lonely = now
+	}
+	// Who believes the first answer cannot wait for others to contradict it.
+	p.Lonely = !r.lonely.IsZero() && (now.Sub(r.lonely) >= lonelyFor || panel.Mode == audit.Crash)
+	return p, against
+}
+
+// differs tells whether another one states a position that this replica's journal has otherwise.
+func (r *Replica) differs(s *audit.Stand) (bool, ordering.Seq) {
+	for _, p := range append([]ordering.Position{s.Last}, s.Points...) {
+		if p.Seq <= s.Floor.Seq {
+			continue
+		}
+		if at, err := r.journal.At(p.Seq); err == nil && at != p {
+			return true, p.Seq
+		}
+	}
+	return false, 0
+}
+
+// raise follows those that have stopped for a later epoch than this replica has: one of them alone not at once, since it
+// may go ahead for ever.
+func (r *Replica) raise(now time.Time, panel audit.Members) error {
+	var wants []ordering.Epoch
+	for _, h := range r.lastHeard() {
+		want := max(h.Stand.Next, h.Stand.Last.Epoch)
+		if _, voter := panel.Voter(h.Stand.Replica); voter && want > r.promise.Next && want <= r.promise.Next+maxAhead {
+			wants = append(wants, want)
+		}
+	}
+	slices.Sort(wants)
+	slices.Reverse(wants)
+	if n := epochs.Warrant(panel); n > 0 && len(wants) >= n {
+		return r.halt(wants[n-1], r.promise.Reason)
+	}
+	if len(wants) > 0 && now.Sub(r.raised) > raisePatience {
+		return r.halt(wants[0], r.promise.Reason)
+	}
+	return nil
+}

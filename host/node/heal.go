@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep/audit"
+	"lockstep/host"
+	"lockstep/host/epochs"
+	"lockstep/ordering"
+)
+
+const (
+	healEvery = time.Second
+	// healGrace is how much longer than the log takes to be sure of a break the others have to find the same one.
+	healGrace = 3 * time.Second
+)
+
+// heal has a replica that alone cannot follow the log go on in its epoch: from what a majority of the voters, without
+// it, has in its journals. What this replica has beyond, or otherwise, was never accepted: a majority would have it.
+func (r *Replica) heal(now time.Time) error {
+	if now.Sub(r.doubted) < r.node.opts.ConfirmBreak+healGrace || now.Sub(r.tried) < healEvery {
+		return nil
+	}
+	r.tried = now
+	ctx, cancel := context.WithTimeout(r.ctx, renewPatience)
+	defer cancel()
+	err := r.tryHeal(ctx)
+	if err != nil && r.ctx.Err() == nil && !breaks(err) {
+		r.logger.Info("no way back into the log yet", "err", err)
+		return nil
+	}
+	return err
+}
+
+// errNoCommon says that no majority of the others can say what is right; it passes.
+var errNoCommon = errors.New("no majority of the other voters follows the log and states what it has")
+
+func (r *Replica) tryHeal(ctx context.Context) error {
+	base, err := r.common(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := r.node.opts.OpenLog(ctx, r.name, r.promise.Epoch)
+	if errors.Is(err, ordering.ErrNotFound) {
+		return fmt.Errorf("open log: %v", err) // it is what is complained of
+	}
+	if err != nil {
+		return err
+	}
+	had := r.journal.Last().Seq
+	fence, fenced := r.journal.Fence()
+	if fenced {
+		had = fence.Seq
+	}
+	if have, err := r.journal.At(base.Seq); base.Seq > 0 && (err != nil || have != base || fenced) {
+		r.logger.Warn("this replica was given another log than a majority; it takes theirs", "at", base.String())
+		if fenced {
+			err = r.journal.Rewind(r.journal.Durable())
+		} else {
+			err = nil
+		}
+		if err == nil {
+			err = r.settle(ctx, base, nil)
+		}
+		if err != nil {
+			return errors.Join(err, log.Close())
+		}
+		r.quietTo = max(r.quietTo, had) // it may have voted for what it had
+	}
+	r.follows()
+	r.log.set(log)
+	if err := r.resume(log); err != nil {
+		return err
+	}
+	r.outbox.open(r.journal.Durable().Seq)
+	r.phase = host.PhaseStarting
+	r.logger.Warn("follows the log again", "epoch", uint64(r.promise.Epoch), "after", r.journal.Last().String())
+	r.emit(Event{Kind: EventRejoined})
+	return r.position()
+}
+
+// follows ends the doubt.
+func (r *Replica) follows() {
+	r.doubted, r.lonely = time.Time{}, time.Time{}
+	p := r.promise
+	r.promised.Store(&p)
+}
+
+// common is the newest position not beyond what this replica has, or had, that a majority of the voters states, all of
+// them others. It is zero where there is nothing to compare.
+func (r *Replica) common(ctx context.Context) (ordering.Position, error) {
+	panel := r.machine.Members()
+	if panel.Voters() == 0 {
+		return ordering.Position{}, nil
+	}
+	stands, err := r.otherStands(ctx, nil)
+	if err != nil {
+		return ordering.Position{}, err
+	}
+	var lasts []ordering.Seq
+	for i := range stands {
+		lasts = append(lasts, stands[i].Last.Seq)
+	}
+	if len(lasts) < panel.Majority() {
+		return ordering.Position{}, errNoCommon
+	}
+	slices.Sort(lasts)
+	limit := r.journal.Durable().Seq
+	if fence, fenced := r.journal.Fence(); fenced {
+		limit = fence.Seq
+	}
+	at := min(limit, lasts[len(lasts)-panel.Majority()])
+	if stands, err = r.otherStands(ctx, []ordering.Seq{at}); err != nil {
+		return ordering.Position{}, err
+	}
+	var tally audit.Tally[ordering.Position]
+	behind := 0 // have dropped what is up to there
+	for i := range stands {
+		if p, ok := stands[i].At(at); ok {
+			_ = tally.Add(stands[i].Replica, p) // its first statement counts
+		} else if stands[i].Floor.Seq > at {
+			behind++
+		}
+	}
+	p, ok := tally.Decided(panel.Majority())
+	if !ok && behind == 0 {
+		return p, errNoCommon
+	}
+	return p, nil
+}
+
+// otherStands asks the other voters where they stand, and returns the statements of those that follow the log of this
+// replica's epoch.
+func (r *Replica) otherStands(ctx context.Context, points []ordering.Seq) (stands []audit.Stand, err error) {
+	panel := r.machine.Members()
+	asked := epochs.StandAsk{By: audit.Stand{Machine: string(r.name), Replica: r.id}, Points: points}
+	all := func() bool { return len(stands) >= panel.Voters()-1 }
+	err = r.collect(ctx, epochs.StandSubject(string(r.name)), epochs.StandAskFormat.Encode(asked), standPatience, 0, all, func(data []byte) {
+		var s audit.Stand
+		if audit.StandFormat.Decode(data, &s) != nil || s.Replica == r.id || s.Machine != string(r.name) || s.Reason != "" || s.Last.Epoch > r.promise.Epoch {
+			return
+		}
+		key, voter := panel.Voter(s.Replica)
+		known := slices.ContainsFunc(stands, func(o audit.Stand) bool { return o.Replica == s.Replica })
+		if voter && !known && s.Verify(key) == nil {
+			stands = append(stands, s)
+		}
+	})
+	return stands, err
+}
