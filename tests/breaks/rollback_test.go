@@ -2,13 +2,11 @@ package breaks
 
 import "testing"
 
-// Files of servers are those of a while ago. The split brain takes minutes on a busy machine.
+// Files of servers are those of a while ago.
 func TestRolledBack(t *testing.T) {
 	t.Run("OldCopyRestored", oldCopyRestored)
 	t.Run("AllServers", allServersRolledBack)
-	if *all {
-		t.Run("SplitBrain", splitBrain)
-	}
+	t.Run("SplitBrain", splitBrain)
 }
 
 // The split brain that one server's loss of data makes (nats-server #7567), step by step: the leader and
