@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -46,7 +45,7 @@ func (r *Replica) tryHeal(ctx context.Context) error {
 	}
 	log, err := r.node.opts.OpenLog(ctx, r.name, r.promise.Epoch)
 	if errors.Is(err, ordering.ErrNotFound) {
-		return fmt.Errorf("open log: %v", err) // it is what is complained of
+		return errors.New("open log: " + err.Error()) // not wrapped: it is what is complained of
 	}
 	if err != nil {
 		return err
