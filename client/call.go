@@ -29,7 +29,7 @@ type Pending struct {
 	done    chan struct{} // closed with the result
 
 	sent    bool // published at least once
-	resumed bool // maybe by a client before this one
+	before  bool // maybe in another entry too, or by a client before this one
 	ordered bool // acknowledged by the log
 	seq     ordering.Seq
 	out     Output
@@ -192,12 +192,5 @@ func (c *Client) finish(p *Pending, out Output, err error) {
 	}
 	p.out, p.err = out, err
 	close(p.done)
-	if f := p.flight; f != nil {
-		f.open--
-		c.open--
-		if f.open == 0 {
-			delete(c.flights, f)
-			c.poke()
-		}
-	}
+	c.land(p)
 }

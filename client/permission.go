@@ -120,8 +120,9 @@ func (c *Client) inputsDenied(err error, control bool) {
 		}
 		for _, p := range f.calls {
 			switch fail := p.fail(err); {
+			case p.flight != f:
 			case fail.Fate == Ordered:
-			case f.sends <= 1 && !p.resumed:
+			case f.first():
 				c.finish(p, Output{}, err) // certainly
 			default:
 				c.finish(p, Output{}, fail)

@@ -6,6 +6,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/host/protocol"
+	"lockstep/wasmabi"
 )
 
 // receive takes one replica's answer from the wire.
@@ -30,7 +31,12 @@ func (c *Client) settle(v verdict) {
 	if v.accepted != nil {
 		c.mu.Lock()
 		for _, r := range v.accepted {
-			if p := c.calls[r.Number]; p != nil {
+			p := c.calls[r.Number]
+			switch {
+			case p == nil:
+			case r.Status == wasmabi.Refused && host.Refusal(r.Code) == host.RefusedEntryFull:
+				c.again(p)
+			default:
 				c.finish(p, Output{Seq: v.at.seq, Bytes: r.Output, Gas: r.Gas, number: r.Number, proof: v.proof}, outcome(r))
 			}
 		}

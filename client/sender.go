@@ -1,8 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"lockstep/audit"
@@ -18,6 +20,12 @@ type flight struct {
 	sent  time.Time
 	data  []byte // the entry as it was sent, to send it again
 	sends int
+}
+
+// first reports whether none of its calls can have been ordered by another sending.
+// The caller holds mu.
+func (f *flight) first() bool {
+	return f.sends <= 1 && !slices.ContainsFunc(f.calls, func(p *Pending) bool { return p.before })
 }
 
 // maxPayload bounds the payloads of one batch, so that its encoding stays
@@ -173,7 +181,7 @@ func (c *Client) publish(f *flight) {
 	c.mu.Lock()
 	f.sends++
 	for _, p := range f.calls {
-		p.sent = true
+		p.sent = p.sent || p.flight == f
 	}
 	c.mu.Unlock()
 	if err := c.appender().AppendAsync(f.data, func(seq ordering.Seq, err error) { c.acked(f, seq, err) }); err != nil {
@@ -186,8 +194,11 @@ func (c *Client) acked(f *flight, seq ordering.Seq, err error) {
 	defer c.mu.Unlock()
 	// A first sending that the log refuses is certainly not ordered. After
 	// another one whose fate is unknown that cannot be said.
-	refused := f.sends == 1 && !f.calls[0].resumed && (errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge))
+	refused := f.first() && (errors.Is(err, ordering.ErrFull) || errors.Is(err, ordering.ErrTooLarge))
 	for _, p := range f.calls {
+		if p.flight != f {
+			continue // it has its answer, or goes in another one
+		}
 		if err == nil {
 			p.ordered, p.seq = true, seq
 		} else if refused {
@@ -199,6 +210,35 @@ func (c *Client) acked(f *flight, seq ordering.Seq, err error) {
 		if errors.Is(err, jetstream.ErrNoLeader) || errors.Is(err, jetstream.ErrBusy) {
 			f.sent = time.Now().Add(unsentPause - c.opts.Retry) // which is soon, since it is not on its way
 		}
+	}
+}
+
+// again queues a call that was not run, since its entry put out too much before it. The
+// first of an entry always is, so that this comes to an end. The caller holds mu.
+func (c *Client) again(p *Pending) {
+	if p.flight == nil {
+		return // it waits already
+	}
+	c.land(p)
+	p.before, p.ordered, p.seq = true, false, 0
+	i, _ := slices.BinarySearchFunc(c.queue, p.number, func(q *Pending, n uint64) int { return cmp.Compare(q.number, n) })
+	c.queue = slices.Insert(c.queue, i, p)
+	c.queued += p.size()
+	c.poke()
+}
+
+// land takes a call from its flight, which ends with its last. The caller holds mu.
+func (c *Client) land(p *Pending) {
+	f := p.flight
+	if f == nil {
+		return
+	}
+	p.flight = nil
+	f.open--
+	c.open--
+	if f.open == 0 {
+		delete(c.flights, f)
+		c.poke()
 	}
 }
 

@@ -89,7 +89,7 @@ func (c *Client) openSession() error {
 			return errors.New("read session: its open calls are malformed")
 		}
 		// Whether it was ordered in the session's former life is not known.
-		p := &Pending{c: c, number: o.Number, payload: o.Payload, done: make(chan struct{}), sent: true, resumed: true}
+		p := &Pending{c: c, number: o.Number, payload: o.Payload, done: make(chan struct{}), sent: true, before: true}
 		if o.Kind != 0 {
 			p.payload, p.control = nil, &host.Control{Kind: o.Kind, Body: o.Payload}
 		}

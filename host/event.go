@@ -25,5 +25,12 @@ func (m *Machine) takeEffects(t *Transition, o Outcome, source EventSource, inde
 	m.timers.set(o.Timers)
 	for _, data := range o.Events {
 		t.Events = append(t.Events, Event{Source: source, Index: index, Data: data})
+		t.eventBytes += eventSize + len(data)
 	}
 }
+
+// eventSize bounds what is encoded around an event's data.
+const eventSize = 24
+
+// eventsFull tells that no other call is to be run in the entry.
+func (t *Transition) eventsFull() bool { return t.eventBytes >= maxEntryEvents }

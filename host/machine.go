@@ -228,7 +228,12 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 		return m.reply(b.Session, receipts)
 	}
 	run := runner{m: m, t: t, caller: b.Session.Client}
+	outputs := 0
 	for i, in := range b.Inputs {
+		if i > 0 && (outputs >= maxEntryOutputs || t.eventsFull()) {
+			receipts = append(receipts, refused(in.Number, RefusedEntryFull, ""))
+			continue
+		}
 		r, known := window.lookup(in.Number)
 		if !known {
 			r = run.input(uint32(i), in)
@@ -237,10 +242,20 @@ func (m *Machine) batch(b Batch, t *Transition) *Reply {
 			}
 		}
 		receipts = append(receipts, r)
+		outputs += len(r.Output)
 	}
 	run.finish()
 	return m.reply(b.Session, receipts)
 }
+
+// What an entry puts out travels as one message of its receipts and one of its events, each
+// under 1 MiB, which servers take by default. Once there is so much of either, no
+// other input of it is run. The input before may be a wasmabi.MaxOutput or
+// MaxEventBytes above that, and what is encoded around 1,024 receipts takes 34 KiB.
+const (
+	maxEntryOutputs = 448 << 10
+	maxEntryEvents  = 640 << 10
+)
 
 // maxUnhashed is the number of pages that wait for their digests at most: two
 // milliseconds' worth. Waiting saves work where entries write to the same pages

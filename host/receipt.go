@@ -35,6 +35,7 @@ const (
 	RefusedUpgrade        Refusal = 8  // a guest failed to save or load its state; Output says which
 	RefusedSignature      Refusal = 9  // the entry is not signed by the client that it names
 	RefusedCheckpoint     Refusal = 10 // the machine cannot begin from it; Output says why
+	RefusedEntryFull      Refusal = 11 // what the entry's inputs before it put out fills a message; to be sent again
 )
 
 func (r Refusal) String() string {
@@ -43,7 +44,7 @@ func (r Refusal) String() string {
 		RefusedNotDeployed: "machine is not deployed", RefusedDeployed: "machine is deployed already",
 		RefusedModule: "module refused", RefusedMember: "membership refused",
 		RefusedMalformed: "malformed control input", RefusedUpgrade: "upgrade failed", RefusedSignature: "input is not signed by its client",
-		RefusedCheckpoint: "checkpoint refused",
+		RefusedCheckpoint: "checkpoint refused", RefusedEntryFull: "outputs of the entry are too large",
 	}
 	if int(r) < len(names) && names[r] != "" {
 		return names[r]

@@ -169,6 +169,9 @@ func (m *Machine) fire(t *Transition) {
 	}
 	run := runner{m: m, t: t}
 	for _, due := range m.timers.due(m.time, wasmabi.MaxTimersPerEntry) {
+		if t.eventsFull() {
+			break // the others run with the next entry
+		}
 		if m.timers.take(due) {
 			run.timer(due)
 		}

@@ -25,6 +25,9 @@ type Transition struct {
 
 	// Events are for whoever subscribes.
 	Events []Event
+
+	eventBytes int // of Events, encoded
+
 	// EventsBefore is the last entry before this one that had events, 0 if none:
 	// by it a subscriber notices a gap.
 	EventsBefore ordering.Seq
