@@ -29,7 +29,8 @@ const (
 type Desk struct {
 	Node   *node.Node
 	Conn   *nats.Conn
-	Self   admin.Node // what is always the same of its answers: Version, Server, Engine
+	Self   admin.Node   // what is always the same of its answers: Version, Server, Engine
+	Room   func() error // why the node's server takes no entries; nil: it has none
 	Logger *slog.Logger
 }
 
@@ -71,11 +72,10 @@ func (d *Desk) answerList(m *nats.Msg) {
 		ctx, cancel := context.WithTimeout(context.Background(), stateWait)
 		state, err := r.LogState(ctx)
 		cancel()
-		if err != nil {
-			am.Problem = err.Error()
-		} else {
+		if err == nil {
 			am.LogFirst, am.LogLast, am.LogBytes = state.First, state.Last, state.Bytes
 		}
+		am.Problem = d.problem(r, err)
 		am.Faults = faults(r)
 		if q.Evidence {
 			for _, k := range r.Evidence() {
@@ -85,6 +85,23 @@ func (d *Desk) answerList(m *nats.Msg) {
 		n.Machine = []admin.Machine{am}
 	}
 	_ = m.Respond(admin.NodeFormat.Encode(n)) // whoever misses it asks again
+}
+
+// problem is all that hinders a replica, in words.
+func (d *Desk) problem(r *node.Replica, log error) string {
+	var problems []string
+	if d.Room != nil {
+		if err := d.Room(); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	if err := r.Stalled(); err != nil {
+		problems = append(problems, "votes wait for the disk: "+err.Error())
+	}
+	if log != nil {
+		problems = append(problems, log.Error())
+	}
+	return strings.Join(problems, "; ")
 }
 
 // faults counts what the node keeps against replicas, ascending by name.

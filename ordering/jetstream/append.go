@@ -242,8 +242,9 @@ func (a *Appender) outcome(m *nats.Msg) (ordering.Seq, error) {
 	}
 	if ack.Error != nil {
 		switch code := ack.Error.ErrCode; {
-		case code == codeAccountResources, code == codeResources, code == codeStorage,
-			code == codeStoreFailed && strings.HasPrefix(ack.Error.Description, "maximum "):
+		case code == codeAccountResources, code == codeResources, code == codeStorage:
+			return 0, fmt.Errorf("append to %s: %w: the disks of its servers have no room, see 'lockstep status': %w", a.ref, ordering.ErrFull, ack.Error)
+		case code == codeStoreFailed && strings.HasPrefix(ack.Error.Description, "maximum "):
 			return 0, fmt.Errorf("append to %s: %w: %w", a.ref, ordering.ErrFull, ack.Error)
 		case code == codeTooLarge:
 			return 0, fmt.Errorf("append to %s: %w: %w", a.ref, ordering.ErrTooLarge, ack.Error)

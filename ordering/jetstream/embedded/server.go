@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"lockstep/ordering/jetstream/doctor"
 )
 
 // Options of a server. Name and Dir are required.
@@ -57,16 +59,21 @@ type Options struct {
 
 // Server is a nats-server in this process.
 type Server struct {
-	name  string
-	srv   *server.Server
-	log   *logger
-	ended chan struct{} // closed by Shutdown
-	end   sync.Once
-	met   sync.WaitGroup // for meet
+	name    string
+	srv     *server.Server
+	log     *logger
+	options Options
+	space   space
+	ended   chan struct{} // closed by Shutdown
+	end     sync.Once
+	met     sync.WaitGroup // for meet
 }
 
 // Start starts a server. It is not ready yet: see WaitReady.
-func Start(o Options) (*Server, error) {
+func Start(o Options) (*Server, error) { return startOn(o, doctor.DiskFree) }
+
+// startOn is Start with another way to tell how much is free on a disk.
+func startOn(o Options, free func(dir string) int64) (*Server, error) {
 	opts, err := o.server()
 	if err != nil {
 		return nil, fmt.Errorf("start nats-server %s: %w", o.Name, err)
@@ -78,9 +85,12 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start nats-server %s: %w", o.Name, err)
 	}
-	s := &Server{name: o.Name, srv: srv, log: newLogger(o.Logger), ended: make(chan struct{})}
+	s := &Server{name: o.Name, srv: srv, log: newLogger(o.Logger), options: o, ended: make(chan struct{}), space: space{
+		free: free, ended: make(chan struct{}), watched: make(chan struct{}), limits: make(map[string]map[string]server.JetStreamAccountLimits),
+	}}
 	srv.SetLoggerV2(s.log, false, false, false)
 	go srv.Start()
+	go s.watchSpace()
 	if o.Cluster != "" {
 		s.met.Go(func() { s.meet(o) })
 	}
@@ -253,12 +263,16 @@ const (
 
 // LameDuck hands the leadership of all streams to other servers, sends clients there, and
 // returns when the last has gone. Shutdown is to be called after it.
-func (s *Server) LameDuck() { s.srv.LameDuckShutdown() }
+func (s *Server) LameDuck() {
+	s.endWatch()
+	s.srv.LameDuckShutdown()
+}
 
 // Shutdown stops the server, handing leadership over, and waits until it has stopped.
 func (s *Server) Shutdown() {
 	s.end.Do(func() { close(s.ended) })
 	s.met.Wait()
+	s.endWatch()
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
 }
