@@ -18,8 +18,9 @@ func TestPowerCutAtAnyWrite(t *testing.T) {
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		disk := vfs.NewCrashableMem()
+		lost := rand.New(rand.NewPCG(seed, 10)) // of whoever writes, which is not always this goroutine
 		cut := &cutter{FS: disk, at: 1 + r.IntN(40), cut: func() *vfs.MemFS {
-			return disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: r.IntN(101), RNG: r})
+			return disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: lost.IntN(101), RNG: lost})
 		}}
 		s, err := open("store", cut, false)
 		if err != nil {

@@ -17,8 +17,8 @@ import (
 // which it is to.
 const fullEnv = "LOCKSTEP_TEST_FULL_DISK"
 
-// smallDisk is a file system of 192 MiB. The ballast, two checkpoints, and what every write
-// leaves until it is cleaned up take more than half of it.
+// smallDisk is a file system of 192 MiB, of which others have 92. In 100 there is room for the ballast, two
+// checkpoints, and what every write leaves until it is cleaned up.
 const smallDisk = "size=192m"
 
 // A real disk that is full: a small one in memory. Where nobody may mount one, not
@@ -76,7 +76,7 @@ func inNamespaces(dir string) (string, error) {
 func fillForReal(t *testing.T, dir string) {
 	t.Helper()
 	other := filepath.Join(dir, "other")
-	if err := os.WriteFile(other, make([]byte, 20<<20), 0o600); err != nil {
+	if err := os.WriteFile(other, make([]byte, 92<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	fill := func() {
@@ -137,7 +137,7 @@ func fillForReal(t *testing.T, dir string) {
 // fillQuota is fillForReal with real files, and a quota instead of their disk.
 func fillQuota(t *testing.T, dir string) {
 	t.Helper()
-	q := newQuota(192<<20, false)
+	q := newQuota(120<<20, false)
 	q.FS = vfs.Default
 	s, err := open(filepath.Join(dir, "store"), q, false)
 	if err != nil {

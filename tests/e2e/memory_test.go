@@ -88,9 +88,13 @@ func TestMemoryBound(t *testing.T) {
 	if _, err := c.Node(i).Host(ctx, "d"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deployOn("d", limit, c.Name(i)); err != nil {
-		t.Fatal(err)
-	}
+	await(t, "the other servers to know of d", func() bool {
+		_, err := deployOn("d", limit, c.Name(i))
+		if err != nil && !errors.Is(err, client.ErrUnknownMachine) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	r, err := c.Node(i).Host(ctx, "a")
 	if err != nil {
 		t.Fatalf("a machine that fits: %v", err)
