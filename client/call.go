@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 
+	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/ordering"
 	"lockstep/wasmabi"
@@ -146,11 +147,24 @@ func (c *Client) control(ctx context.Context, kind host.ControlKind, body []byte
 			return Output{}, err
 		}
 	}
-	p, err := c.enqueue(&Pending{control: &host.Control{Kind: kind, Body: body}})
+	p := &Pending{control: &host.Control{Kind: kind, Body: body}}
+	c.found(p.control)
+	p, err := c.enqueue(p)
 	if err != nil {
 		return Output{}, err
 	}
 	return p.settle(ctx)
+}
+
+// found has a majority of those that a DEPLOY names answer it, if it is refused.
+func (c *Client) found(control *host.Control) {
+	var body host.Deploy
+	if control.Kind != host.ControlDeploy || host.DeployFormat.Decode(control.Body, &body) != nil {
+		return
+	}
+	c.judge.Lock()
+	defer c.judge.Unlock()
+	c.filter.founders = audit.Members{Mode: audit.Majority, List: body.Members}
 }
 
 // size is the bytes that a call holds on to.

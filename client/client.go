@@ -207,6 +207,11 @@ func (c *Client) connect(ctx context.Context) error {
 		return err
 	}
 	c.filter = newFilter(c.session.Client)
+	for _, p := range c.resumed {
+		if p.control != nil {
+			c.found(p.control)
+		}
+	}
 	c.responders.turn = int(c.session.Client[0]) // clients begin with different ones
 	if c.opts.Members != nil {
 		c.trust(*c.opts.Members)

@@ -25,7 +25,8 @@ const (
 // Deploy makes the machine: the replicas named, each on a node that hosts it
 // already, become its voters, and the module their guest. It returns when a
 // majority has run the guest's lockstep_init. A module that is no guest is a
-// *RefusedError that says why.
+// *RefusedError that says why; where lockstep_init does not end well, the error is as Call's. Then there
+// is no machine, and another DEPLOY may make it.
 func (c *Client) Deploy(ctx context.Context, wasm []byte, config host.Config, replicas []audit.ReplicaID) (Output, error) {
 	members, err := c.named(ctx, replicas)
 	if err != nil {
@@ -35,7 +36,11 @@ func (c *Client) Deploy(ctx context.Context, wasm []byte, config host.Config, re
 	if body.Holders, err = c.prepare(ctx, wasm, config, audit.Members{List: body.Members}); err != nil {
 		return Output{}, err
 	}
-	return c.control(ctx, host.ControlDeploy, host.DeployFormat.Encode(body))
+	out, err := c.control(ctx, host.ControlDeploy, host.DeployFormat.Encode(body))
+	if errors.As(err, new(*TrapError)) || errors.As(err, new(*RejectedError)) || errors.Is(err, ErrOutOfGas) {
+		return out, fmt.Errorf("machine is not deployed: its guest's lockstep_init failed: %w", err)
+	}
+	return out, err
 }
 
 // named asks replicas for their keys, again for a while where one is too busy

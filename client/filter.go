@@ -14,11 +14,14 @@ type filter struct {
 	// views are the memberships that are trusted, by the entry that made them.
 	views map[ordering.Seq]audit.Members
 	// latest is the newest of them.
-	latest  ordering.Seq
-	entries map[position]*votes
-	agreed  []position // the entries on which enough voters agree, oldest first, to bound them
-	open    map[audit.ReplicaID]*ballots
-	held    heldAnswers
+	latest ordering.Seq
+	// founders are the voters that a DEPLOY of this client names: as long as there is no machine, and no membership, a
+	// majority of them says why.
+	founders audit.Members
+	entries  map[position]*votes
+	agreed   []position // the entries on which enough voters agree, oldest first, to bound them
+	open     map[audit.ReplicaID]*ballots
+	held     heldAnswers
 }
 
 type position struct {
@@ -91,7 +94,7 @@ func (f *filter) add(a protocol.Answer, r host.Receipts) verdict {
 	if v != nil && v.agreed != nil && a.Vote.Outputs == v.agreed.outputs && r != nil {
 		return f.accept(p, v, sentReceipts{a.Vote.Outputs, a.Receipts, r}) // whoever sends them: they are the right ones
 	}
-	members, known := f.views[a.Vote.Members]
+	members, known := f.view(a.Vote.Members)
 	if !known {
 		f.hold(a)
 		return verdict{unknown: a.Vote.Members}
@@ -184,7 +187,7 @@ func (f *filter) forget(p position, voter audit.ReplicaID) {
 
 // missing says who has the receipts that are agreed on.
 func (f *filter) missing(p position, v *votes) verdict {
-	members := f.views[v.agreed.members]
+	members, _ := f.view(v.agreed.members)
 	out := verdict{at: p, missing: v.tally.Supporters(*v.agreed)}
 	for i := range members.List {
 		if s, said := v.tally.Stated(members.List[i].ID); members.List[i].Voter && (!said || s != *v.agreed) {
@@ -197,7 +200,7 @@ func (f *filter) missing(p position, v *votes) verdict {
 // accept gives out the receipts that are agreed on.
 func (f *filter) accept(p position, v *votes, sent sentReceipts) verdict {
 	out := verdict{accepted: sent.receipts, at: p}
-	if f.views[v.agreed.members].Mode != audit.Crash {
+	if members, _ := f.view(v.agreed.members); members.Mode != audit.Crash {
 		out.proof = &proof{client: f.client, receipts: sent.encoded}
 		for _, id := range v.tally.Supporters(*v.agreed) {
 			out.proof.votes = append(out.proof.votes, v.ballots[id])
@@ -211,6 +214,15 @@ func (f *filter) accept(p position, v *votes, sent sentReceipts) verdict {
 func (f *filter) wants(p position) bool {
 	v := f.entries[p]
 	return v != nil && v.agreed != nil && !v.done
+}
+
+// view is a membership that is trusted, by the entry that made it.
+func (f *filter) view(made ordering.Seq) (audit.Members, bool) {
+	if made == 0 {
+		return f.founders, len(f.founders.List) > 0
+	}
+	m, known := f.views[made]
+	return m, known
 }
 
 // trust adds a membership and returns the verdicts on answers that waited for it.

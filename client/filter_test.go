@@ -178,3 +178,27 @@ func TestFilterIsBounded(t *testing.T) {
 		t.Errorf("filter keeps %d memberships", len(f.views))
 	}
 }
+
+// Before there is a machine, a majority of those that a DEPLOY names says why it was refused; nobody else, and nobody for
+// what came out of a membership.
+func TestFilterBelievesFounders(t *testing.T) {
+	if v := trusting(panel(1, 3)).add(answer(0, 7, 0, "no")); v.accepted != nil {
+		t.Error("believed one whom nobody named")
+	}
+	f := trusting()
+	f.founders = panel(0, 3)
+	f.add(answer(0, 7, 0, "no"))
+	if v := f.add(answer(3, 7, 0, "no")); v.accepted != nil {
+		t.Error("believed one who was not named")
+	}
+	if v := f.add(answer(1, 8, 0, "no")); v.accepted != nil {
+		t.Error("counted answers on different entries together")
+	}
+	if v := f.add(answer(1, 7, 0, "no")); v.accepted == nil || string(v.accepted[0].Output) != "no" {
+		t.Error("did not believe a majority of those named")
+	}
+	f.add(answer(0, 9, 5, "yes"))
+	if v := f.add(answer(1, 9, 5, "yes")); v.accepted != nil {
+		t.Error("believed the founders for a membership that nobody knows")
+	}
+}

@@ -210,7 +210,7 @@ func (s *Subscription) count(vote protocol.EventsVote, list []host.Event) {
 		return
 	}
 	s.c.judge.Lock()
-	members, known := s.c.filter.views[vote.Vote.Members]
+	members, known := s.c.filter.view(vote.Vote.Members)
 	latest := s.c.filter.latest
 	s.c.judge.Unlock()
 	if !known && vote.Vote.Members > latest {

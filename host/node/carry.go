@@ -16,7 +16,7 @@ func (r *Replica) carryOut(t *host.Transition) {
 		r.takeMembers(*t.Members)
 	}
 	r.note()
-	if t.Reply != nil && r.phase == host.PhaseVoting && t.Seq > r.quietTo {
+	if t.Reply != nil && t.Seq > r.quietTo && r.answersFor() {
 		r.vote(t)
 	}
 	if len(t.Events) > 0 {
@@ -33,6 +33,13 @@ func (r *Replica) carryOut(t *host.Transition) {
 		r.audit(t)
 		r.checkInvariant(t)
 	}
+}
+
+// answersFor tells whether the replica states outputs: if it votes, and as long as there is no machine. Then nobody
+// does, and a DEPLOY that is refused is answered by those that it names: who asked knows them.
+func (r *Replica) answersFor() bool {
+	_, deployed := r.machine.Module()
+	return r.phase == host.PhaseVoting || r.phase == host.PhaseObserving && !deployed
 }
 
 // publish sends and does not care: whoever misses a message asks again.

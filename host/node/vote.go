@@ -23,7 +23,7 @@ func (r *Replica) vote(t *host.Transition) {
 	}
 	whole := protocol.Answer{Vote: vote, Receipts: reply.Receipts}
 	sent := whole
-	if reply.Mode != audit.Crash && reply.Responder != r.id && len(reply.Receipts) > protocol.SmallReceipts {
+	if reply.Mode != audit.Crash && reply.Responder != r.id && reply.Responder != "" && len(reply.Receipts) > protocol.SmallReceipts {
 		sent.Receipts = nil
 		r.answers.keep(reply.Client, whole)
 	}
