@@ -120,7 +120,7 @@ func (f *memfd) fresh(from, to uint64, list []uint32) []uint32 { return f.peek(f
 
 // forget gives the private copies back, a call for each run of pages.
 func (f *memfd) forget(pages []uint32) {
-	runs(pages, func(from, to uint64) {
+	runs(pages, 0, func(from, to uint64) {
 		if err := unix.Madvise(f.live[from:to], unix.MADV_DONTNEED); err != nil {
 			panic(fmt.Sprintf("paging: give pages back: %v", err))
 		}

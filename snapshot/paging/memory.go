@@ -44,7 +44,8 @@ type Memory struct {
 	size, committedSize uint64
 	kind                Kind
 	tracker             tracker
-	dirty               []uint32
+	written, dirty      []uint32  // room for the lists of a commit
+	vain                int       // comparisons of pages that had not changed, since all were last protected
 	frozen              []*Frozen // being read; see frozen.go
 }
 
@@ -116,20 +117,29 @@ func (m *Memory) Grow(size uint64) []byte {
 	return m.Live()
 }
 
-// maxWarm is the number of written pages up to which they stay unprotected, to be
-// compared with their copies the next time: a guest writes to the same few pages
-// again and again, and a comparison costs less than a fault. More of them would
-// cost more, each time, than what they save.
-const maxWarm = 64
+// Written pages stay unprotected for a while, to be compared with their copies
+// at the next commits: a guest writes to the same few pages again and again, and a
+// comparison costs less than a fault. What is compared in vain is weighed against
+// the faults that protecting all of them would bring back, so that neither costs
+// more than twice what knowing the future would.
+const (
+	maxWarm      = 512 // pages, above which all are protected at once
+	scanCost     = 64  // comparisons that one more scan is worth
+	faultCost    = 4   // comparisons that a fault is worth
+	maxUndoneHot = 64  // pages that stay unprotected after Undo
+)
 
 // Commit makes the working memory the committed one. It returns the pages that
 // changed, or may have, ascending; the slice is valid until the next call.
 func (m *Memory) Commit() []uint32 {
 	before := m.committedSize
-	m.dirty = m.tracker.peek(0, before, m.dirty[:0])
-	warm := len(m.dirty) <= maxWarm
-	if warm {
-		m.cool()
+	m.written = m.tracker.peek(0, before, m.written[:0])
+	m.dirty = m.dirty[:0]
+	warm := len(m.written) <= maxWarm
+	for _, i := range m.written {
+		if !warm || !bytes.Equal(page(m.live, i), page(m.committed, i)) {
+			m.dirty = append(m.dirty, i)
+		}
 	}
 	n := len(m.dirty)
 	m.dirty = m.tracker.fresh(before, m.size, m.dirty)
@@ -137,10 +147,11 @@ func (m *Memory) Commit() []uint32 {
 	for _, i := range m.dirty {
 		copy(page(m.committed, i), page(m.live, i))
 	}
-	if warm {
-		m.tracker.forget(m.dirty[n:])
-	} else {
-		m.tracker.forget(m.dirty)
+	m.tracker.forget(m.dirty[n:])
+	m.vain += len(m.written) - n
+	if !warm || m.vain > scanCost+faultCost*n {
+		m.tracker.forget(m.written)
+		m.vain = 0
 	}
 	m.committedSize = m.size
 	// What was added counts as changed, written or not.
@@ -149,22 +160,6 @@ func (m *Memory) Commit() []uint32 {
 		m.dirty = append(m.dirty, uint32(at/PageSize))
 	}
 	return m.dirty
-}
-
-// cool leaves only the pages in the list of written ones that differ from the
-// committed ones, and forgets of the others that they were written.
-func (m *Memory) cool() {
-	changed := m.dirty[:0]
-	var same []uint32
-	for _, i := range m.dirty {
-		if bytes.Equal(page(m.live, i), page(m.committed, i)) {
-			same = append(same, i)
-		} else {
-			changed = append(changed, i)
-		}
-	}
-	m.tracker.forget(same)
-	m.dirty = changed
 }
 
 // Undo makes the committed memory the working one again, bytes and size.
@@ -177,7 +172,7 @@ func (m *Memory) Undo() {
 		drop(m.live[m.committedSize:m.size])
 		m.size = m.committedSize
 	}
-	if len(m.dirty) > maxWarm {
+	if len(m.dirty) > maxUndoneHot {
 		m.tracker.forget(m.dirty)
 	}
 }

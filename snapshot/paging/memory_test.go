@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -274,6 +275,34 @@ func BenchmarkUndo(b *testing.B) {
 					m.Undo()
 				}
 			})
+		}
+	}
+}
+
+// TestWarm: pages that are written each time stay unprotected, and those that were
+// written once do not pile up.
+func TestWarm(t *testing.T) {
+	const size = 16 << 20
+	for _, kind := range kinds(t) {
+		m := open(t, kind, size)
+		m.Grow(size)
+		for i := range uint32(size / PageSize) {
+			page(m.Live(), i)[0] = 1
+		}
+		m.Commit()
+		most := 0
+		for n := range uint32(400) {
+			want := []uint32{0, 1, 2, 3, 100 + 5*n, 102 + 5*n}
+			for _, i := range want {
+				page(m.Live(), i)[7] += 3
+			}
+			if got := m.Commit(); !slices.Equal(got, want) {
+				t.Fatalf("%v: commit %d changed pages %d, want %d", kind, n, got, want)
+			}
+			most = max(most, len(m.written))
+		}
+		if most > 64 {
+			t.Errorf("%v: up to %d pages were compared for 6 that changed", kind, most)
 		}
 	}
 }

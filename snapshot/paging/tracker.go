@@ -40,8 +40,8 @@ type tracker interface {
 	// fresh is peek for pages that were never asked for: those that nobody touched
 	// may be left out, and count as not written from here on.
 	fresh(from, to uint64, list []uint32) []uint32
-	// forget makes pages, ascending, count as not written. Their working bytes
-	// equal the committed ones.
+	// forget makes pages, ascending, count as not written, and maybe others that lie
+	// between. The working bytes of all equal the committed ones.
 	forget(pages []uint32)
 	// restart makes all pages of a range count as not written.
 	restart(from, to uint64)
@@ -87,15 +87,15 @@ func (compare) forget([]uint32)        {}
 func (compare) restart(uint64, uint64) {}
 func (compare) close() error           { return nil }
 
-// runs calls do for each run of pages, as bytes from and to.
-func runs(pages []uint32, do func(from, to uint64)) {
+// runs calls do for each run of pages, as bytes from and to. Up to apart pages between two
+// are taken into the run.
+func runs(pages []uint32, apart uint32, do func(from, to uint64)) {
 	for len(pages) > 0 {
 		n := 1
-		for n < len(pages) && pages[n] == pages[0]+uint32(n) {
+		for n < len(pages) && pages[n] <= pages[n-1]+1+apart {
 			n++
 		}
-		from := uint64(pages[0]) * PageSize
-		do(from, from+uint64(n)*PageSize)
+		do(uint64(pages[0])*PageSize, uint64(pages[n-1]+1)*PageSize)
 		pages = pages[n:]
 	}
 }

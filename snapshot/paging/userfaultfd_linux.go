@@ -117,17 +117,12 @@ func (u *userfaultfd) fresh(from, to uint64, list []uint32) []uint32 {
 	return list
 }
 
-// manyRuns is the number of runs of pages above which one scan of all that lies
-// between costs less than one of each.
-const manyRuns = 256
+// nearby is the number of pages between two runs up to which one scan over all costs
+// less than one of each: a scan interrupts the other processors, which costs
+// thousands of times what it costs to pass over a page.
+const nearby = 1024
 
-func (u *userfaultfd) forget(pages []uint32) {
-	if len(pages) > manyRuns {
-		u.restart(uint64(pages[0])*PageSize, uint64(pages[len(pages)-1]+1)*PageSize)
-		return
-	}
-	runs(pages, u.restart)
-}
+func (u *userfaultfd) forget(pages []uint32) { runs(pages, nearby, u.restart) }
 
 func (u *userfaultfd) pages(r pageRegion, list []uint32) []uint32 {
 	for at := r.start; at < r.end; at += PageSize {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -160,12 +161,16 @@ func BenchmarkCall1024(b *testing.B) {
 			s := benchCluster(b, mode)
 			cl := s.client()
 			for b.Loop() {
-				var bare, calls, entries, ratios []float64
+				var bare, calls, entries, ratios, cpuBare, cpuCalls []float64
 				s.callAll(cl, roundLasts/3) // warm up
 				for i := range benchRounds {
+					used := processorTime(b)
 					bare = append(bare, s.publishAll(roundLasts))
+					cpuBare = append(cpuBare, used()/bare[i])
 					stop := profile(b, i)
+					used = processorTime(b)
 					rate, perEntry := s.callAll(cl, roundLasts)
+					cpuCalls = append(cpuCalls, used()/rate)
 					stop()
 					calls, entries = append(calls, rate), append(entries, perEntry)
 					ratios = append(ratios, rate/bare[i])
@@ -174,8 +179,12 @@ func BenchmarkCall1024(b *testing.B) {
 				_, bareText := median(bare)
 				rate, callText := median(calls)
 				perEntry, entryText := median(entries)
+				_, cpuBareText := median(cpuBare)
+				cpu, cpuText := median(cpuCalls)
 				b.Logf("messages/s %s; inputs/s %s; inputs/entry %s, bar 10; inputs / messages %s, bar 5", bareText, callText, entryText, spread)
+				b.Logf("processor time in µs: a message %s; an input %s", cpuBareText, cpuText)
 				b.ReportMetric(rate, "inputs/s")
+				b.ReportMetric(cpu, "cpu-µs/input")
 				b.ReportMetric(perEntry, "inputs/entry")
 				b.ReportMetric(ratio, "inputs/message")
 			}
@@ -200,6 +209,22 @@ func profile(b *testing.B, round int) (stop func()) {
 		pprof.StopCPUProfile()
 		_ = f.Close()
 	}
+}
+
+// processorTime returns a function that tells how many microseconds of processor
+// time, user and system, the process has used a second since now: nodes, servers and
+// callers together, for all of them are in it.
+func processorTime(b *testing.B) (used func() float64) {
+	b.Helper()
+	total := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	began, before := time.Now(), total()
+	return func() float64 { return float64((total() - before).Microseconds()) / time.Since(began).Seconds() }
 }
 
 // publishAll publishes single messages for a while, 1,024 of them under way, and
