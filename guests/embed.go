@@ -4,8 +4,8 @@ package guests
 
 import "embed"
 
-// Files are the SDKs, and the counter in each language, by their paths below
+// Files are the SDKs, and the counter in each language with its description, by their paths below
 // this folder.
 //
-//go:embed sdk examples/counter/*/*
+//go:embed sdk examples/counter/*/* examples/counter/interface.json
 var Files embed.FS

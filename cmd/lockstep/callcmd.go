@@ -79,8 +79,8 @@ func callCommand(r *remote) *cobra.Command {
 		Use:   "call MACHINE [INPUT]",
 		Short: "Send an input and print the output that a majority of voters agrees on",
 		Long:  inputHelp,
-		Example: `  lockstep call counter abc
-  lockstep call kv -i json '{"set": "a", "to": 1}' -o json
+		Example: `  lockstep call bank -i json '["deposit", "ann", 100]'
+  lockstep call words abc
   lockstep call blobs @photo.jpg
   echo 0102 | lockstep call kv -i hex -`,
 		Args: cobra.RangeArgs(1, 2),

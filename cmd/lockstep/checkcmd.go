@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lockstep/cmd/lockstep/project"
 	"lockstep/host"
 	"lockstep/wasmabi"
 	"lockstep/wasmabi/instrument"
@@ -66,7 +67,7 @@ func readModule(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read module: %w", err)
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("read module: %s is a folder", path)
+		return nil, fmt.Errorf("read module: %s is a folder%s", path, moduleIn(path))
 	}
 	if info.Size() > wasmabi.MaxModule {
 		return nil, fmt.Errorf("%s: %w", path, errors.New(tooLarge(info.Size())))
@@ -76,6 +77,18 @@ func readModule(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read module: %w", err)
 	}
 	return wasm, nil
+}
+
+// moduleIn is what to name instead of a folder.
+func moduleIn(dir string) string {
+	p, err := project.Open(dir)
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(p.Module()); err != nil {
+		return fmt.Sprintf(": 'lockstep build %s' builds %s", dir, p.Module())
+	}
+	return ": name the module, " + p.Module()
 }
 
 func tooLarge(size int64) string {

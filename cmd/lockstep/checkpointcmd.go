@@ -21,11 +21,12 @@ import (
 func checkpointCommand(r *remote) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "checkpoint",
-		Short: "Look at the checkpoints of a node, and take them to other clusters",
-		Long: `Works on the data folder of a node that does not run. A checkpoint is named by its
-root, a digest of the whole state: two files with one root hold one state.`,
+		Short: "Make checkpoints, look at those of a node, and take them to other clusters",
+		Long: `A checkpoint is named by its root, a digest of the whole state: two files with one root
+hold one state. But for make, these commands work on the data folder of a node that does
+not run.`,
 	}
-	c.AddCommand(checkpointListCommand(r), checkpointVerifyCommand(r), checkpointExportCommand(r), checkpointImportCommand(r))
+	c.AddCommand(checkpointMakeCommand(r), checkpointListCommand(r), checkpointVerifyCommand(r), checkpointExportCommand(r), checkpointImportCommand(r))
 	return c
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep/client/nodes"
+	"lockstep/cmd/lockstep/project"
 	"lockstep/guests/description"
 	"lockstep/host"
 	"lockstep/ordering"
@@ -22,24 +23,34 @@ import (
 )
 
 func describeCommand(r *remote) *cobra.Command {
-	return &cobra.Command{
+	var file string
+	c := &cobra.Command{
 		Use:   "describe GUEST.wasm|MACHINE",
 		Short: "Say what a guest takes and answers, as it describes itself",
 		Long: `Shows the interface description of a module (a custom section, see the guest
 contract): the requests that it takes, what they answer, what it emits, and what its
 codes of rejection mean. A name that is no file is a machine's: its guest is then
-fetched from a replica, which takes an operator's key.`,
+fetched from a replica, which takes an operator's key.
+
+With --write the description in a file is put into the module. 'lockstep build' does so
+where guest.toml names one.`,
 		Example: `  lockstep describe bank.wasm
+  lockstep describe bank.wasm --write interface.json
   lockstep describe bank --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if file != "" {
+				if err := project.Describe(args[0], file); err != nil {
+					return err
+				}
+			}
 			wasm, err := r.moduleOf(c, args[0])
 			if err != nil {
 				return err
 			}
 			in, err := description.Read(wasm)
 			if errors.Is(err, description.ErrNone) {
-				return fmt.Errorf("%s: %w: its author puts one in with 'go run ./guests/description/describe GUEST.wasm INTERFACE.json'", args[0], err)
+				return fmt.Errorf("%s: %w: its author puts one in with 'lockstep describe GUEST.wasm --write INTERFACE.json'", args[0], err)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
@@ -51,6 +62,8 @@ fetched from a replica, which takes an operator's key.`,
 			return names, cobra.ShellCompDirectiveDefault // and files
 		},
 	}
+	c.Flags().StringVar(&file, "write", "", "file with the description to put into the module, JSON")
+	return c
 }
 
 // moduleOf is the module of a file, or the guest of a machine.

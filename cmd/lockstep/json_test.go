@@ -34,6 +34,7 @@ var speaks = []spoken{
 	{"deploy counter counter.wasm", exitOK}, {`call counter ["add",3] -i json --certificate proof`, exitOK}, {`query counter ["get"] -i json`, exitOK},
 	{"subscribe counter -n 1 --from 1", exitOK}, {"verify proof --machine counter", exitOK}, {"describe counter", exitOK}, {"describe counter.wasm", exitOK},
 	{"status", exitOK}, {"status counter", exitOK}, {"evidence counter", exitOK}, {"top --once --every 100ms", exitOK}, {"log counter", exitOK}, {"upgrade counter other.wasm", exitOK},
+	{"checkpoint make counter", exitOK},
 	{"doctor counter", exitFailed},                                                                                                                           // one copy is one too few
 	{"join counter n9", exitUnreachable}, {"quit counter local", exitFailed}, {"replace counter local n9", exitUnreachable}, {"recover counter", exitFailed}, // TestMembers and TestRecover have them done
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -152,12 +153,22 @@ func (r *remote) session(ctx context.Context, machine string) (cl *client.Client
 	if err != nil {
 		return nil, nil, err
 	}
-	cl, err = client.Connect(ctx, client.Options{Machine: machine, Conn: conn})
+	err = r.starting(ctx, "waiting for the nodes", func() (again bool, err error) {
+		cl, err = client.Connect(ctx, client.Options{Machine: machine, Conn: conn})
+		return errors.Is(err, client.ErrUnknownMachine) && r.hidden(ctx, conn, machine), err
+	})
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("machine %s: %w", machine, err)
 	}
 	return cl, func() { _ = cl.Close(); conn.Close() }, nil // nothing is under way any more
+}
+
+// hidden reports whether a machine that could not be found may be there all the same, behind
+// a server that has not found the others yet.
+func (r *remote) hidden(ctx context.Context, conn *nats.Conn, machine string) bool {
+	all, err := nodes.List(ctx, conn, "")
+	return errors.Is(err, nodes.ErrNone) || slices.Contains(machines(all), ordering.Name(machine))
 }
 
 // within bounds what a command waits for.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lockstep/cmd/lockstep/project"
 	"lockstep/cmd/lockstep/script"
 	"lockstep/host"
 	"lockstep/host/engine"
@@ -31,26 +32,31 @@ func testCommand(r *remote) *cobra.Command {
 	var kind string
 	var config host.Config
 	c := &cobra.Command{
-		Use:   "test GUEST.wasm [SCRIPT.txtar...]",
+		Use:   "test GUEST.wasm|DIR [SCRIPT.txtar...]",
 		Short: "Test a guest with scripts, without a cluster",
-		Long: `Runs each script (default: tests/*.txtar) against the guest, on the engine and the
-machine that replicas run. What it does is the same every time and everywhere: with
+		Long: `Runs each script (default: tests/*.txtar beside the guest) against the guest, or the
+one that the project in a folder has built, on the engine and the machine that replicas run. What it does is the same every time and everywhere: with
 --engine both, each script runs on the compiler and on the interpreter, and their
 outputs, gas and final states must be equal.
 
 ` + scriptHelp,
-		Example: `  lockstep test counter.wasm
+		Example: `  lockstep build && lockstep test .
   lockstep test counter.wasm tests/limits.txtar --engine both`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			wasm, err := readGuest(args[0], config.MaxMemory)
+			p, err := project.Open(args[0])
+			if err != nil {
+				return err
+			}
+			wasm, err := readGuest(p.Module(), config.MaxMemory)
 			if err != nil {
 				return err
 			}
 			scripts := args[1:]
 			if len(scripts) == 0 {
-				if scripts, err = filepath.Glob(filepath.Join("tests", "*.txtar")); err != nil || len(scripts) == 0 {
-					return usage("name a script: there is none in tests/*.txtar")
+				beside := filepath.Join(p.Dir, "tests", "*.txtar")
+				if scripts, err = filepath.Glob(beside); err != nil || len(scripts) == 0 {
+					return usage("name a script: there is none in %s", beside)
 				}
 			}
 			kinds, err := engines(kind)

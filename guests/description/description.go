@@ -103,6 +103,36 @@ func parse(text []byte) (Interface, error) {
 	return in, nil
 }
 
+// Put returns the module with a description, JSON, in place of the one it has, if any.
+func Put(module, text []byte) ([]byte, error) {
+	without, err := strip(module)
+	if err != nil {
+		return nil, err
+	}
+	return Append(without, text)
+}
+
+// strip returns the module without descriptions.
+func strip(module []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(module, header)
+	if !ok {
+		return nil, errors.New("read description: not a WebAssembly module")
+	}
+	out := bytes.Clone(header)
+	for len(rest) > 0 {
+		body, after, err := cut(rest[1:])
+		if err != nil {
+			return nil, err
+		}
+		section := rest[:len(rest)-len(after)]
+		if name, _, err := cut(body); section[0] != 0 || err != nil || string(name) != Section {
+			out = append(out, section...)
+		}
+		rest = after
+	}
+	return out, nil
+}
+
 // Append returns the module with a description, JSON, as its last section. A
 // module that has one already is refused.
 func Append(module, text []byte) ([]byte, error) {

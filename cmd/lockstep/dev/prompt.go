@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,7 +32,11 @@ func (s *session) do(ctx context.Context, line string) bool {
 		s.status(ctx)
 	case line == "checkpoint":
 		out, err := s.client.Checkpoint(ctx)
-		s.show(out, err)
+		if err != nil {
+			s.fail(err)
+		} else {
+			s.say("checkpoint ordered at seq %d", out.Seq)
+		}
 	case strings.HasPrefix(line, "?"):
 		s.ask(strings.TrimSpace(line[1:]), func(input []byte) (client.Output, error) {
 			return s.client.Query(ctx, input, client.Linearizable)
@@ -50,18 +55,21 @@ func (s *session) ask(word string, how func([]byte) (client.Output, error)) {
 	}
 	began := time.Now()
 	out, err := how(input)
-	s.show(out, err)
+	s.show(out, err, payload.ShownFor(word))
+	if errors.As(err, new(*client.RejectedError)) && strings.HasPrefix(word, "[") {
+		s.say("it was sent as typed; what begins with json: is sent as CBOR: json:%s", word)
+	}
 	if err == nil && s.Prompt {
 		_, _ = fmt.Fprintln(s.Out, s.paint(dim, fmt.Sprintf("seq %d, %d gas, %v", out.Seq, out.Gas, time.Since(began).Round(time.Microsecond))))
 	}
 }
 
-func (s *session) show(out client.Output, err error) {
+func (s *session) show(out client.Output, err error, form string) {
 	if err != nil {
 		s.fail(err)
 		return
 	}
-	_ = payload.Show(s.Out, out.Bytes, "auto") // to a terminal, or to whoever reads
+	_ = payload.Show(s.Out, out.Bytes, form) // to a terminal, or to whoever reads
 }
 
 func (s *session) status(ctx context.Context) {

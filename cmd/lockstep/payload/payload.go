@@ -3,8 +3,10 @@
 package payload
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,6 +57,14 @@ func Word(word string) ([]byte, error) {
 	return []byte(word), nil
 }
 
+// ShownFor is the form to show the answer to a word in: who asked in JSON is answered in JSON.
+func ShownFor(word string) string {
+	if strings.HasPrefix(word, "json:") {
+		return "auto-json"
+	}
+	return "auto"
+}
+
 // limited reads no more than an input in its longest form may have.
 func limited(r io.Reader) ([]byte, error) {
 	const most = 8 * wasmabi.MaxInput
@@ -89,6 +99,9 @@ func Parse(text []byte, form string) ([]byte, error) {
 }
 
 func fromJSON(text []byte) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, errors.New("input is not JSON: it is empty")
+	}
 	b, err := description.FromJSON(text)
 	if err != nil {
 		return nil, fmt.Errorf("input is not JSON: %w", err)

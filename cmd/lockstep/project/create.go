@@ -46,6 +46,9 @@ build = %s
 
 # What the build writes.
 wasm = "guest.wasm"
+
+# What the guest takes and answers, put into the module once it is built: 'lockstep describe' shows it.
+interface = "interface.json"
 `
 
 const readme = `# A guest of Lockstep
@@ -68,6 +71,7 @@ With a node at hand (lockstep node):
 
 - %s: the guest
 - tests/guest.txtar: what it must do
+- interface.json: what it takes and answers, for people and tools
 - guest.toml: how it is built
 `
 
@@ -85,6 +89,10 @@ func Create(name, dir string) (needs string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("read template: %w", err)
 	}
+	description, err := guests.Files.ReadFile("examples/counter/interface.json")
+	if err != nil {
+		return "", fmt.Errorf("read template: %w", err)
+	}
 	if err := l.write(dir, l.main, source); err != nil {
 		return "", err
 	}
@@ -94,7 +102,7 @@ func Create(name, dir string) (needs string, err error) {
 		}
 	}
 	files := map[string]string{File: fmt.Sprintf(fileText, l.needs, literal(l.build)), "README.md": fmt.Sprintf(readme, l.needs, l.main),
-		"tests/guest.txtar": test, ".gitignore": "*.wasm\nnode_modules\ntarget\n"}
+		"tests/guest.txtar": test, "interface.json": string(description), ".gitignore": "*.wasm\nnode_modules\ntarget\n"}
 	for name, text := range l.files {
 		files[name] = text
 	}

@@ -6,6 +6,9 @@
 //
 //	# What the build writes.
 //	wasm = "counter.wasm"
+//
+//	# What the guest takes and answers, put into the module once it is built; may be left out.
+//	interface = "interface.json"
 package project
 
 import (
@@ -21,6 +24,7 @@ import (
 	"time"
 
 	"lockstep/cmd/lockstep/settings"
+	"lockstep/guests/description"
 )
 
 // File is the name of the file that makes a folder a project.
@@ -36,6 +40,8 @@ type Project struct {
 type config struct {
 	Build string `toml:"build" comment:"How lockstep builds this guest; run by sh in this folder."`
 	Wasm  string `toml:"wasm" comment:"What the build writes."`
+	// Interface is a file, relative to the folder.
+	Interface string `toml:"interface" comment:"What the guest takes and answers, put into the module once it is built."`
 }
 
 // Open opens a folder with a guest.toml, or a module that somebody else builds.
@@ -79,6 +85,28 @@ func (p Project) Make(ctx context.Context) error {
 	c.Stdout, c.Stderr = &said, &said
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, strings.TrimSpace(said.String()))
+	}
+	if p.Interface == "" {
+		return nil
+	}
+	return Describe(p.Module(), filepath.Join(p.Dir, p.Interface))
+}
+
+// Describe puts the interface description of a file into a module, in place of one that it has.
+func Describe(module, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read interface description: %w", err)
+	}
+	wasm, err := os.ReadFile(module)
+	if err != nil {
+		return fmt.Errorf("read module: %w", err)
+	}
+	if wasm, err = description.Put(wasm, text); err != nil {
+		return fmt.Errorf("put %s into %s: %w", file, module, err)
+	}
+	if err := os.WriteFile(module, wasm, 0o644); err != nil {
+		return fmt.Errorf("write module: %w", err)
 	}
 	return nil
 }

@@ -56,6 +56,10 @@ func (l *logger) Errorf(format string, v ...any) {
 	l.log(level, format, v)
 }
 
+// routeReports is after how many attempts, about one a second on each of the connections to
+// another server, it is said again that the server cannot be reached.
+const routeReports = 300
+
 // Servers of a cluster are never started at one instant, and each says of itself that
 // the others are not there yet. That is news only if it lasts.
 const startup = 10 * time.Second

@@ -116,6 +116,7 @@ func (o Options) server() (*server.Options, error) {
 		return nil, err
 	}
 	opts.NoSigs = true
+	opts.ReconnectErrorReports = routeReports
 	opts.LameDuckGracePeriod, opts.LameDuckDuration = lameDuckGrace, lameDuckFor
 	opts.JetStream = true
 	opts.StoreDir = o.Dir
