@@ -20,6 +20,7 @@ import (
 	"lockstep/guests/examples/kv"
 	"lockstep/host"
 	"lockstep/host/engine"
+	"lockstep/host/epochs"
 	"lockstep/host/node"
 	"lockstep/ordering"
 	"lockstep/ordering/memlog"
@@ -53,13 +54,14 @@ type simNode struct {
 	dir  string
 	lies map[ordering.Seq][]byte // what the log shows to this node alone
 	lost atomic.Bool             // the log looks broken to this node alone
+	deaf bool                    // it neither says nor hears which chain replicas have
 	conn *nats.Conn
 	node *node.Node
 }
 
 func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{ServerName: "sim", DontListen: true, NoSigs: true, NoLog: true})
+	s, err := server.NewServer(&server.Options{ServerName: "sim", DontListen: true, NoSigs: true, NoLog: true, Users: users(), NoAuthUser: "any"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
 		log:  memlog.New(memlog.Config{Seed: seed, Faults: memlog.Faults{Delay: time.Millisecond}}),
 		logs: make(map[ordering.Epoch]*memlog.Server),
 	}
-	c.conn = c.connect()
+	c.conn = c.connect("any")
 	c.states, c.output = newStatesChecker(c.conn, t), newOutputsChecker(c.conn, t)
 	dir := t.TempDir()
 	for i := range 3 {
@@ -85,9 +87,20 @@ func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
 	return c
 }
 
-func (c *cluster) connect() *nats.Conn {
+// users are one who may do anything, and one who is kept from the subject on which replicas tell each other which chain
+// they have: a replica that is connected so is not stopped when it is given another log than the others.
+func users() []*server.User {
+	stands := &server.SubjectPermission{Deny: []string{epochs.StandSubject(machine)}}
+	return []*server.User{
+		{Username: "any", Password: "any"},
+		{Username: "deaf", Password: "deaf", Permissions: &server.Permissions{Publish: stands, Subscribe: stands}},
+	}
+}
+
+func (c *cluster) connect(user string) *nats.Conn {
 	c.t.Helper()
-	conn, err := nats.Connect("", nats.InProcessServer(c.nats))
+	refused := func(*nats.Conn, *nats.Subscription, error) {} // as it is to be
+	conn, err := nats.Connect("", nats.InProcessServer(c.nats), nats.UserInfo(user, user), nats.ErrorHandler(refused))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -106,7 +119,7 @@ func (c *cluster) start(i int) {
 func (c *cluster) open(i int) error {
 	c.t.Helper()
 	n := c.nodes[i]
-	n.conn = c.connect()
+	n.conn = c.connect(map[bool]string{false: "any", true: "deaf"}[n.deaf])
 	opened, err := node.Open(c.t.Context(), node.Options{
 		Name: n.name, Dir: n.dir, Conn: n.conn, Engine: c.engine, ConfirmBreak: time.Second,
 		OpenLog: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch) (ordering.Log, error) {

@@ -15,7 +15,8 @@ import (
 // statesChecker sees what replicas state about their states, and at the end the
 // states themselves: all chains and roots are equal.
 type statesChecker struct {
-	t *testing.T
+	t     *testing.T
+	wrong func(format string, args ...any) // is told what is found; t.Errorf
 
 	mu      sync.Mutex
 	excused map[audit.ReplicaID]bool // the log lied to these
@@ -32,7 +33,7 @@ type ending struct {
 
 func newStatesChecker(conn *nats.Conn, t *testing.T) *statesChecker {
 	t.Helper()
-	s := &statesChecker{t: t, excused: make(map[audit.ReplicaID]bool), sums: make(map[string]int64)}
+	s := &statesChecker{t: t, wrong: t.Errorf, excused: make(map[audit.ReplicaID]bool), sums: make(map[string]int64)}
 	if _, err := conn.Subscribe(host.AuditSubject(machine), func(m *nats.Msg) {
 		var r audit.Record
 		if audit.RecordFormat.Decode(m.Data, &r) == nil {
@@ -81,7 +82,7 @@ func (s *statesChecker) check() {
 		case !known:
 			first[at] = stated{r.Replica, state}
 		case f.State != state:
-			s.t.Errorf("at %v %s states %v and %s states %v", at, f.by, f.State, r.Replica, state)
+			s.wrong("at %v %s states %v and %s states %v", at, f.by, f.State, r.Replica, state)
 		case f.by != r.Replica:
 			agreed++
 		}
@@ -104,7 +105,7 @@ func (s *statesChecker) end(by audit.ReplicaID, m *host.Machine, counters []stri
 		s.last = &e
 	}
 	if *s.last != e {
-		s.t.Errorf("%s ends at %+v, another replica at %+v", by, e, *s.last)
+		s.wrong("%s ends at %+v, another replica at %+v", by, e, *s.last)
 	}
 	for _, name := range counters {
 		got := int64(0)
