@@ -94,7 +94,7 @@ func (c *Cluster) Join(ctx context.Context, replica audit.ReplicaID) error {
 // orderJoin orders a JOIN. The client asks the replica for its key, and one under load may answer late.
 func (c *Cluster) orderJoin(ctx context.Context, replica audit.ReplicaID) error {
 	began := time.Now()
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+	return c.poll(ctx, fmt.Sprintf("a majority of voters to answer the JOIN of %s", replica), func(ctx context.Context) (bool, error) {
 		_, err := c.Client.Join(ctx, replica)
 		open := errors.As(err, new(*client.FailError)) // a second JOIN changes nothing
 		return err == nil || errors.As(err, new(*client.RefusedError)) || !open && time.Since(began) > busy, err
@@ -120,7 +120,7 @@ func (c *Cluster) Quit(ctx context.Context, replica audit.ReplicaID) error {
 		}
 		c.step("ordering QUIT of %s", replica)
 		if _, err := c.Client.Quit(ctx, replica); err != nil {
-			return fmt.Errorf("quit %s: %w", replica, err)
+			return fmt.Errorf("quit %s: %w", replica, unanswered(err))
 		}
 	}
 	if err := c.follow(ctx, string(replica)); err != nil {
@@ -150,7 +150,7 @@ func (c *Cluster) Replace(ctx context.Context, gone, fresh audit.ReplicaID) erro
 // server, passes.
 func (c *Cluster) known(ctx context.Context) (members audit.Members, err error) {
 	began := time.Now()
-	err = c.poll(ctx, func(ctx context.Context) (bool, error) {
+	err = c.poll(ctx, "a majority of voters to state the membership", func(ctx context.Context) (bool, error) {
 		var err error
 		members, err = c.Client.Members(ctx)
 		return err == nil || time.Since(began) > busy, err
@@ -161,7 +161,7 @@ func (c *Cluster) known(ctx context.Context) (members audit.Members, err error) 
 // survives reports whether the voters that answer can carry on once one has left. One that is busy is asked again.
 func (c *Cluster) survives(ctx context.Context, members audit.Members, leaves audit.ReplicaID) error {
 	began := time.Now()
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+	return c.poll(ctx, "the voters to say where they are", func(ctx context.Context) (bool, error) {
 		infos, err := c.Client.Infos(ctx)
 		if err == nil {
 			err = survive(members, infos, leaves)
@@ -193,7 +193,7 @@ func survive(members audit.Members, infos []host.Info, leaves audit.ReplicaID) e
 func (c *Cluster) awaitCaughtUp(ctx context.Context, replica audit.ReplicaID) error {
 	var behind pursuit
 	began, heard := time.Now(), false
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+	return c.poll(ctx, fmt.Sprintf("%s to have what the others have", replica), func(ctx context.Context) (bool, error) {
 		infos, err := c.Client.Infos(ctx)
 		if err != nil {
 			return false, err
@@ -231,9 +231,9 @@ func furthest(infos []host.Info, but audit.ReplicaID) ordering.Seq {
 	return seqs[len(seqs)/2]
 }
 
-// poll looks until it is done, for better or worse, or ctx ends; the error of the last look says why not. What
-// fails is tried again: servers may be electing, and a question may be lost on its way.
-func (c *Cluster) poll(ctx context.Context, look func(context.Context) (done bool, why error)) error {
+// poll looks until it is done, for better or worse, or ctx ends; then the error says what was waited for, and the last look
+// why it is not so. What fails is tried again: servers may be electing, and a question may be lost on its way.
+func (c *Cluster) poll(ctx context.Context, what string, look func(context.Context) (done bool, why error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var last error
@@ -250,9 +250,25 @@ func (c *Cluster) poll(ctx context.Context, look func(context.Context) (done boo
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), last)
+			return unfinished(what, last, context.Cause(ctx))
 		}
 	}
+}
+
+// unanswered says what to do about an order of which it is not known what became of it.
+func unanswered(err error) error {
+	if errors.As(err, new(*client.FailError)) {
+		return fmt.Errorf("no majority of voters has answered the QUIT in time: %w; order it again: a second one changes nothing", err)
+	}
+	return err
+}
+
+// unfinished says what was waited for when the time was over, what was seen last, and what to do.
+func unfinished(what string, last, ended error) error {
+	if last == nil || errors.Is(last, context.DeadlineExceeded) || errors.Is(last, context.Canceled) {
+		last = errors.New("nobody answers: are the nodes up, and connected to each other?")
+	}
+	return fmt.Errorf("ended while waiting for %s: %w: %w; ask for it again, with more time: it goes on from there", what, last, ended)
 }
 
 // ref is the log that the replicas follow.

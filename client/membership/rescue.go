@@ -41,7 +41,7 @@ func (c *Cluster) Rescue(ctx context.Context, gone []string) error {
 	}
 	for _, s := range gone {
 		c.step("forgetting server %s", s)
-		err := c.poll(ctx, func(ctx context.Context) (bool, error) {
+		err := c.poll(ctx, fmt.Sprintf("the servers to forget %s", s), func(ctx context.Context) (bool, error) {
 			err := c.remove(ctx, s)
 			if err == nil {
 				return true, nil

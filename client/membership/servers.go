@@ -27,7 +27,7 @@ func (c *Cluster) follow(ctx context.Context, leaver string) error {
 		return err
 	}
 	var last action // what is on its way is not told again
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+	return c.poll(ctx, "the log's servers to follow the membership", func(ctx context.Context) (bool, error) {
 		members, err := c.Client.Members(ctx)
 		if err != nil {
 			return false, err
@@ -198,7 +198,7 @@ func (c *Cluster) Forget(ctx context.Context, server string) error {
 	if c.System == nil {
 		return fmt.Errorf("forget server %s: that needs a login to the servers' system account", server)
 	}
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+	return c.poll(ctx, fmt.Sprintf("the servers to forget %s", server), func(ctx context.Context) (bool, error) {
 		names, err := ping(ctx, c.System)
 		if err != nil {
 			return false, err
