@@ -46,14 +46,19 @@ func (c *Client) Deploy(ctx context.Context, wasm []byte, config host.Config, re
 // named asks replicas for their keys, again for a while where one is too busy
 // to answer at once, as one is that brings up a guest.
 func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit.Member, error) {
-	patience := time.NewTimer(preparePatience)
-	defer patience.Stop()
+	ctx, cancel := context.WithTimeout(ctx, preparePatience)
+	defer cancel()
+	var members []audit.Member
 	for {
 		infos, err := c.Infos(ctx)
-		if err != nil {
+		switch {
+		case err == nil:
+			members = nil
+		case ctx.Err() == nil:
 			return nil, err
+		default:
+			infos = nil // in part, and its time is over
 		}
-		var members []audit.Member
 		for _, in := range infos {
 			if slices.Contains(replicas, in.Replica) {
 				members = append(members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
@@ -65,12 +70,17 @@ func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
-		case <-patience.C:
-			return nil, fmt.Errorf("%d of the %d replicas named answer", len(members), len(replicas))
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("replicas that are named do not answer, %v: start their nodes, or name others: %w", silent(replicas, members), ctx.Err())
 		}
 	}
+}
+
+// silent are the replicas that are not among the members.
+func silent(replicas []audit.ReplicaID, members []audit.Member) []audit.ReplicaID {
+	return slices.DeleteFunc(slices.Clone(replicas), func(id audit.ReplicaID) bool {
+		return slices.ContainsFunc(members, func(m audit.Member) bool { return m.ID == id })
+	})
 }
 
 // Upgrade replaces the guest by another module, which takes over its state.

@@ -107,6 +107,11 @@ func TestDeployRefuses(t *testing.T) {
 	if _, err := cl.Call(ctx, kv.Get("k")); !isRefused(err, host.RefusedNotDeployed) {
 		t.Errorf("call before deploy: %v", err)
 	}
+	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if _, err := cl.Deploy(soon, kv.V1, host.Config{}, append(voters(c), "nobody")); err == nil || !strings.Contains(err.Error(), "[nobody]") {
+		t.Errorf("a replica that is not there is named: %v", err)
+	}
 	deploy(t, c, cl, kv.V1, host.Config{})
 	if _, err := cl.Deploy(ctx, kv.V1, host.Config{}, voters(c)); !isRefused(err, host.RefusedDeployed) {
 		t.Errorf("second deploy: %v", err)
