@@ -76,6 +76,9 @@ func tellCluster(w io.Writer, cluster found.Cluster, context string) error {
 	for _, n := range cluster.Nodes {
 		_, _ = fmt.Fprintf(w, "node %-8s lockstep node --config %s\n", n.Name, n.Config)
 	}
+	if n := len(cluster.Nodes); n < 3 || n%2 == 0 {
+		_, _ = fmt.Fprintf(w, "note          of %d nodes, %d may fail: 3 bear one failure, 5 bear two\n", n, (n-1)/2)
+	}
 	_, _ = fmt.Fprintf(w, "operators     %s\nclients       %s\nnats itself   %s\n", cluster.Admin, cluster.Client, cluster.System)
 	var err error
 	ca := ""
