@@ -20,7 +20,7 @@ var asking = []struct {
 }{
 	{"call kv x", false}, {"query kv x", false}, {"subscribe kv -n 1", false}, {"verify proof --machine kv", false},
 	{"status", true}, {"status kv", true}, {"top --once --every 100ms", true}, {"log kv", true}, {"describe kv", true}, {"evidence kv", true},
-	{"deploy other kv.wasm", true}, {"upgrade kv kv.wasm", true}, {"doctor kv", true},
+	{"deploy other kv.wasm", true}, {"upgrade kv kv.wasm", true}, {"checkpoint make kv", true}, {"doctor kv", true},
 	{"join kv n1", true}, {"quit kv n1", true}, {"replace kv n1 n2", true}, {"recover kv", true},
 }
 
