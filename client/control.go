@@ -51,18 +51,11 @@ func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit
 	var members []audit.Member
 	for {
 		infos, err := c.Infos(ctx)
-		switch {
-		case err == nil:
-			members = nil
-		case ctx.Err() == nil:
+		if err != nil && ctx.Err() == nil {
 			return nil, err
-		default:
-			infos = nil // in part, and its time is over
 		}
-		for _, in := range infos {
-			if slices.Contains(replicas, in.Replica) {
-				members = append(members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
-			}
+		if err == nil { // else its time is over, and it is there in part
+			members = foundersAmong(infos, replicas)
 		}
 		if len(members) == len(replicas) {
 			slices.SortFunc(members, func(a, b audit.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
@@ -74,6 +67,16 @@ func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit
 			return nil, fmt.Errorf("replicas that are named do not answer, %v: start their nodes, or name others: %w", silent(replicas, members), ctx.Err())
 		}
 	}
+}
+
+// foundersAmong are the replicas named that answer, as voters.
+func foundersAmong(infos []host.Info, replicas []audit.ReplicaID) (members []audit.Member) {
+	for i := range infos {
+		if in := &infos[i]; slices.Contains(replicas, in.Replica) {
+			members = append(members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
+		}
+	}
+	return members
 }
 
 // silent are the replicas that are not among the members.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"lockstep/client"
+	"lockstep/cmd/lockstep/files"
 	"lockstep/cmd/lockstep/payload"
 	"lockstep/guests/description"
 )
@@ -101,7 +102,7 @@ func callCommand(r *remote) *cobra.Command {
 				return err
 			}
 			if proof != "" {
-				if err := writeWhole(proof, out.Certificate()); err != nil {
+				if err := files.Write(proof, out.Certificate()); err != nil {
 					return err
 				}
 			}

@@ -160,6 +160,20 @@ func onDisks(t *testing.T) (*processes, []disk, *counter) {
 	return n, disks, c
 }
 
+// goesOn makes room on the disks: inputs are taken again, by themselves, and all that was accepted is there.
+func (c *counter) goesOn(disks []disk) {
+	c.n.t.Helper()
+	for _, d := range disks {
+		d.free()
+	}
+	c.add("an answer", answered)
+	for i := range disks {
+		c.n.problem(i, "")
+	}
+	c.check()
+	c.n.awaitVoting("kv")
+}
+
 // The disks of all nodes come to be nearly full: inputs are refused before anything fails, with the reason, and are taken
 // again once there is room.
 func TestDiskNearlyFull(t *testing.T) {
@@ -175,15 +189,7 @@ func TestDiskNearlyFull(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errs, "log is full") {
 		t.Errorf("call: exit code %d, %s%s", code, out, errs)
 	}
-	for _, d := range disks {
-		d.free()
-	}
-	c.add("an answer", answered)
-	for i := range disks {
-		n.problem(i, "")
-	}
-	c.check()
-	n.awaitVoting("kv")
+	c.goesOn(disks)
 }
 
 // The disks of nodes are full to the last byte, at once: of one, whose votes wait while the others go on; of all, when nothing
@@ -221,13 +227,5 @@ func TestDiskFull(t *testing.T) {
 	for i := range disks {
 		n.problem(i, "is full")
 	}
-	for _, d := range disks {
-		d.free()
-	}
-	c.add("an answer", answered)
-	for i := range disks {
-		n.problem(i, "")
-	}
-	c.check()
-	n.awaitVoting("kv")
+	c.goesOn(disks)
 }

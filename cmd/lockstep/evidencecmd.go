@@ -15,6 +15,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/client/nodes"
+	"lockstep/cmd/lockstep/files"
 	"lockstep/host"
 	"lockstep/host/admin"
 	"lockstep/ordering"
@@ -163,10 +164,10 @@ func writeEvidence(folder string, rows []fault) error {
 	for i := range rows {
 		f := &rows[i]
 		f.File = filepath.Join(folder, f.name()+".evidence")
-		if err := writeWhole(f.File, f.kept.Evidence); err != nil {
+		if err := files.Write(f.File, f.kept.Evidence); err != nil {
 			return err
 		}
-		if err := writeWhole(filepath.Join(folder, fmt.Sprintf("members.%d", f.Members)), host.MembersFormat.Encode(f.kept.Members)); err != nil {
+		if err := files.Write(filepath.Join(folder, fmt.Sprintf("members.%d", f.Members)), host.MembersFormat.Encode(f.kept.Members)); err != nil {
 			return err
 		}
 	}

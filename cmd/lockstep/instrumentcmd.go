@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"lockstep/cmd/lockstep/files"
 	"lockstep/wasmabi/instrument"
 )
 
@@ -28,35 +27,12 @@ func instrumentCommand(r *remote) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			if err := writeWhole(to, m.Wasm); err != nil {
-				return err
+			if err := files.Write(to, m.Wasm); err != nil {
+				return fmt.Errorf("write module: %w", err)
 			}
 			return r.show(c, map[string]any{"module": to, "size": len(m.Wasm)}, silently)
 		},
 	}
 	c.Flags().StringVarP(&to, "output", "o", "", "file to write; it is replaced if it exists")
 	return c
-}
-
-// writeWhole writes a file that is there as a whole or not at all.
-func writeWhole(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write module: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write module: %w", err)
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lockstep/cmd/lockstep/files"
 	"lockstep/cmd/lockstep/project"
 	"lockstep/guests/sdk/javascript/bundle"
 )
@@ -82,7 +83,7 @@ what it writes is one module, deployed and upgraded like any other.`,
 			if err != nil {
 				return fmt.Errorf("bundle %s: %w", args[1], err)
 			}
-			if err := writeWhole(args[2], guest); err != nil {
+			if err := files.Write(args[2], guest); err != nil {
 				return err
 			}
 			return r.show(c, map[string]any{"module": args[2], "size": len(guest)}, silently)

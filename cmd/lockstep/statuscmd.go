@@ -13,6 +13,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/client/nodes"
+	"lockstep/cmd/lockstep/files"
 	"lockstep/host"
 	"lockstep/host/admin"
 	"lockstep/ordering"
@@ -67,7 +68,7 @@ func (r *remote) writeMembers(ctx context.Context, machine, path string) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(path, host.MembersFormat.Encode(m))
+	return files.Write(path, host.MembersFormat.Encode(m))
 }
 
 func statusCommand(r *remote) *cobra.Command {

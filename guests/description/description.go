@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 )
 
 // Section is the name of the custom section.
@@ -52,30 +53,46 @@ var header = []byte("\x00asm\x01\x00\x00\x00")
 
 // Read finds the description in a module.
 func Read(module []byte) (Interface, error) {
-	var in Interface
-	rest, ok := bytes.CutPrefix(module, header)
-	if !ok {
-		return in, errors.New("read description: not a WebAssembly module")
-	}
-	for len(rest) > 0 {
-		id := rest[0]
-		body, after, err := cut(rest[1:])
+	for s, err := range sections(module) {
 		if err != nil {
-			return in, err
+			return Interface{}, err
 		}
-		rest = after
-		if id != 0 {
-			continue
-		}
-		name, text, err := cut(body)
-		if err != nil {
-			return in, err
-		}
-		if string(name) == Section {
-			return parse(text)
+		if s.name == Section {
+			return parse(s.text)
 		}
 	}
-	return in, ErrNone
+	return Interface{}, ErrNone
+}
+
+// section is one of a module.
+type section struct {
+	whole []byte // as it stands there
+	name  string // of a custom one
+	text  []byte // of a custom one, after its name
+}
+
+// sections are those of a module, in its order, until an error.
+func sections(module []byte) iter.Seq2[section, error] {
+	return func(yield func(section, error) bool) {
+		rest, ok := bytes.CutPrefix(module, header)
+		if !ok {
+			yield(section{}, errors.New("read description: not a WebAssembly module"))
+			return
+		}
+		for len(rest) > 0 {
+			body, after, err := cut(rest[1:])
+			s := section{whole: rest[:len(rest)-len(after)]}
+			if err == nil && rest[0] == 0 {
+				var name []byte
+				name, s.text, err = cut(body)
+				s.name = string(name)
+			}
+			if !yield(s, err) || err != nil {
+				return
+			}
+			rest = after
+		}
+	}
 }
 
 // cut takes a length and as many bytes.
@@ -105,32 +122,16 @@ func parse(text []byte) (Interface, error) {
 
 // Put returns the module with a description, JSON, in place of the one it has, if any.
 func Put(module, text []byte) ([]byte, error) {
-	without, err := strip(module)
-	if err != nil {
-		return nil, err
-	}
-	return Append(without, text)
-}
-
-// strip returns the module without descriptions.
-func strip(module []byte) ([]byte, error) {
-	rest, ok := bytes.CutPrefix(module, header)
-	if !ok {
-		return nil, errors.New("read description: not a WebAssembly module")
-	}
-	out := bytes.Clone(header)
-	for len(rest) > 0 {
-		body, after, err := cut(rest[1:])
+	without := bytes.Clone(header)
+	for s, err := range sections(module) {
 		if err != nil {
 			return nil, err
 		}
-		section := rest[:len(rest)-len(after)]
-		if name, _, err := cut(body); section[0] != 0 || err != nil || string(name) != Section {
-			out = append(out, section...)
+		if s.name != Section {
+			without = append(without, s.whole...)
 		}
-		rest = after
 	}
-	return out, nil
+	return Append(without, text)
 }
 
 // Append returns the module with a description, JSON, as its last section. A

@@ -138,8 +138,6 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	desk := &Desk{Node: d.node, Conn: d.conn, Self: admin.Node{Version: d.opts.Version, Engine: d.config.Engine}, Logger: d.logger}
 	if d.server != nil {
 		desk.Room = d.server.Full
-	}
-	if d.server != nil {
 		desk.Self.Server = d.server.ClientURL()
 		if _, err := doctor.Serve(d.conn, d.server.Settings); err != nil {
 			return err

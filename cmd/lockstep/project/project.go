@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/cmd/lockstep/files"
 	"lockstep/cmd/lockstep/settings"
 	"lockstep/guests/description"
 )
@@ -105,8 +106,5 @@ func Describe(module, file string) error {
 	if wasm, err = description.Put(wasm, text); err != nil {
 		return fmt.Errorf("put %s into %s: %w", file, module, err)
 	}
-	if err := os.WriteFile(module, wasm, 0o644); err != nil {
-		return fmt.Errorf("write module: %w", err)
-	}
-	return nil
+	return files.Write(module, wasm)
 }
