@@ -3,8 +3,10 @@ package sim
 import (
 	"context"
 	"crypto/ed25519"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,15 +120,8 @@ func TestLoneReplicaReturns(t *testing.T) {
 			counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
 			c.await("it complains", func() bool { return n.node.Replica(machine).Info().Broken != "" })
 			n.lost.Store(false)
-			c.await("it votes again", func() bool {
-				in := n.node.Replica(machine).Info()
-				return in.Broken == "" && in.Phase == host.PhaseVoting && in.Chain == c.nodes[0].node.Replica(machine).Info().Chain
-			})
-			var names []string
-			for name := range counts {
-				names = append(names, name)
-			}
-			c.settled(func(int) bool { return false }, names)
+			c.awaitReturn(n)
+			c.settled(func(int) bool { return false }, slices.Collect(maps.Keys(counts)))
 			c.crash(0)
 			cl := c.client()
 			defer func() { _ = cl.Close() }()
@@ -188,4 +183,13 @@ func TestStartWithoutLog(t *testing.T) {
 	if _, err := cl.Call(ctx, kv.Add("counter-1", 1)); err != nil {
 		t.Error(err)
 	}
+}
+
+// awaitReturn waits until a replica votes again, for what the others have.
+func (c *cluster) awaitReturn(n *simNode) {
+	c.t.Helper()
+	c.await("it votes again, on the way of the others", func() bool {
+		in := n.node.Replica(machine).Info()
+		return in.Broken == "" && in.Phase == host.PhaseVoting && in.Chain == c.nodes[0].node.Replica(machine).Info().Chain
+	})
 }

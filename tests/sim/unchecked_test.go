@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -36,16 +38,9 @@ func TestChainCheckOffIsCaught(t *testing.T) {
 			counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
 			if !off {
 				c.await("the replica that was given another entry complains", func() bool { return n.node.Replica(machine).Info().Broken != "" })
-				c.await("it is back on the way of the others", func() bool {
-					in := n.node.Replica(machine).Info()
-					return in.Broken == "" && in.Phase == host.PhaseVoting && in.Chain == c.nodes[0].node.Replica(machine).Info().Chain
-				})
+				c.awaitReturn(n)
 			}
-			var names []string
-			for name := range counts {
-				names = append(names, name)
-			}
-			c.settled(func(int) bool { return false }, names)
+			c.settled(func(int) bool { return false }, slices.Collect(maps.Keys(counts)))
 			mu.Lock()
 			defer mu.Unlock()
 			if (len(found) > 0) != off {
