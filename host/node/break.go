@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -142,20 +143,51 @@ const maxAhead = 1 << 20
 // standPatience is how long statements are gathered.
 const standPatience = 200 * time.Millisecond
 
-// askStands asks all replicas to state where they stand. The answers are not checked.
+// askStands asks all replicas to state where they stand. The first statement is this replica's own, and then comes one
+// of each voter that answered.
 func (r *Replica) askStands(ctx context.Context, points []ordering.Seq) ([]audit.Stand, error) {
 	own, ok := r.stand(points)
 	if !ok {
 		return nil, nil // nobody may be asked to stop by one that cannot tell
 	}
-	stands := []audit.Stand{own}
-	question := epochs.StandAskFormat.Encode(epochs.StandAsk{By: own, Points: points})
-	all := func() bool { return len(stands) >= r.machine.Members().Voters() }
-	err := r.collect(ctx, epochs.StandSubject(string(r.name)), question, standPatience, 0, all, func(data []byte) {
-		var s audit.Stand
-		if audit.StandFormat.Decode(data, &s) == nil {
-			stands = append(stands, s)
-		}
-	})
-	return stands, err
+	others, err := r.collectStands(ctx, epochs.StandAsk{By: own, Points: points}, func(*audit.Stand) bool { return true })
+	return append([]audit.Stand{own}, others...), err
+}
+
+// collectStands asks, and gathers what the other voters state that counts.
+func (r *Replica) collectStands(ctx context.Context, ask epochs.StandAsk, counts func(*audit.Stand) bool) ([]audit.Stand, error) {
+	c := hearing{machine: string(r.name), self: r.id, panel: r.machine.Members(), counts: counts}
+	err := r.collect(ctx, epochs.StandSubject(string(r.name)), epochs.StandAskFormat.Encode(ask), standPatience, 0, c.whole, c.take)
+	return c.stands, err
+}
+
+// hearing gathers one statement of each of the other voters, so that nobody speaks for another or takes the place of
+// its answer.
+type hearing struct {
+	machine string
+	self    audit.ReplicaID
+	panel   audit.Members
+	counts  func(*audit.Stand) bool
+	stands  []audit.Stand
+}
+
+func (h *hearing) take(data []byte) {
+	var s audit.Stand
+	if audit.StandFormat.Decode(data, &s) != nil || s.Replica == h.self || s.Machine != h.machine || !h.counts(&s) {
+		return
+	}
+	key, voter := h.panel.Voter(s.Replica)
+	known := slices.ContainsFunc(h.stands, func(o audit.Stand) bool { return o.Replica == s.Replica })
+	if voter && !known && s.Verify(key) == nil {
+		h.stands = append(h.stands, s)
+	}
+}
+
+// whole tells whether all have spoken.
+func (h *hearing) whole() bool {
+	others := h.panel.Voters()
+	if _, voter := h.panel.Voter(h.self); voter {
+		others--
+	}
+	return len(h.stands) >= others
 }

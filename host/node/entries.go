@@ -75,29 +75,50 @@ func (r *Replica) path(ctx context.Context, from, to ordering.Position) ([]order
 		return nil, fmt.Errorf("%d entries are missing: %w", to.Seq-from.Seq, errNobodyHas)
 	}
 	for _, id := range r.peers() {
-		at, out := from, []ordering.Entry(nil)
-		for at.Seq < to.Seq {
-			got := r.entriesFrom(ctx, id, at.Seq+1, uint64(to.Seq-at.Seq))
-			for _, e := range got {
-				if at.Follows(e) && at.Seq < to.Seq {
-					at = at.Next(e)
-					out = append(out, e)
-				}
-			}
-			if len(got) == 0 || out[len(out)-1].Seq != got[len(got)-1].Seq {
-				break
-			}
+		ask := func(next ordering.Seq) []ordering.Entry {
+			return r.entriesFrom(ctx, id, next, uint64(to.Seq-next+1))
 		}
-		if at == to {
+		if out, whole := gatherPath(from, to, ask); whole {
 			return out, nil
 		}
 	}
 	return nil, errNobodyHas
 }
 
-// maxPath bounds the entries that are had from other replicas one by one. Beyond it a state is
-// transferred.
-const maxPath = 16 << 10
+// gatherPath asks one replica for the entries after one position up to another. It may answer anything.
+func gatherPath(from, to ordering.Position, ask func(next ordering.Seq) []ordering.Entry) (out []ordering.Entry, whole bool) {
+	bytes := 0
+	for at := from; at != to; {
+		end, taken := along(at, to, ask(at.Seq+1))
+		for _, e := range taken {
+			bytes += len(e.Data)
+		}
+		if len(taken) == 0 || bytes > maxPathBytes {
+			return nil, false
+		}
+		at, out = end, append(out, taken...)
+	}
+	return out, true
+}
+
+// along is how far entries lead from one position towards another: where they come to, and which of them follow each
+// other there.
+func along(at, to ordering.Position, entries []ordering.Entry) (end ordering.Position, taken []ordering.Entry) {
+	for _, e := range entries {
+		if at.Seq < to.Seq && at.Follows(e) {
+			at = at.Next(e)
+			taken = append(taken, e)
+		}
+	}
+	return at, taken
+}
+
+// Bounds of what is had from other replicas entry by entry: its chain is proved only once all of it is here. Beyond
+// them a state is transferred.
+const (
+	maxPath      = 16 << 10
+	maxPathBytes = 256 << 20
+)
 
 // peers are the other members.
 func (r *Replica) peers() []audit.ReplicaID {
@@ -145,11 +166,8 @@ func (r *Replica) stated(ctx context.Context, seq ordering.Seq) (ordering.Positi
 	}
 	var tally audit.Tally[ordering.Position]
 	for i := range stands {
-		s := &stands[i]
-		key, voter := panel.Voter(s.Replica)
-		at, has := s.At(seq)
-		if voter && has && s.Machine == string(r.name) && s.Verify(key) == nil {
-			_ = tally.Add(s.Replica, at) // its first statement counts
+		if at, has := stands[i].At(seq); has {
+			_ = tally.Add(stands[i].Replica, at) // each is there once
 		}
 	}
 	if p, ok := tally.Decided(panel.Majority()); ok {

@@ -135,19 +135,6 @@ func (r *Replica) common(ctx context.Context) (ordering.Position, error) {
 // otherStands asks the other voters where they stand, and returns the statements of those that follow the log of this
 // replica's epoch.
 func (r *Replica) otherStands(ctx context.Context, points []ordering.Seq) (stands []audit.Stand, err error) {
-	panel := r.machine.Members()
 	asked := epochs.StandAsk{By: audit.Stand{Machine: string(r.name), Replica: r.id}, Points: points}
-	all := func() bool { return len(stands) >= panel.Voters()-1 }
-	err = r.collect(ctx, epochs.StandSubject(string(r.name)), epochs.StandAskFormat.Encode(asked), standPatience, 0, all, func(data []byte) {
-		var s audit.Stand
-		if audit.StandFormat.Decode(data, &s) != nil || s.Replica == r.id || s.Machine != string(r.name) || s.Reason != "" || s.Last.Epoch > r.promise.Epoch {
-			return
-		}
-		key, voter := panel.Voter(s.Replica)
-		known := slices.ContainsFunc(stands, func(o audit.Stand) bool { return o.Replica == s.Replica })
-		if voter && !known && s.Verify(key) == nil {
-			stands = append(stands, s)
-		}
-	})
-	return stands, err
+	return r.collectStands(ctx, asked, func(s *audit.Stand) bool { return s.Reason == "" && s.Last.Epoch <= r.promise.Epoch })
 }

@@ -171,18 +171,9 @@ func (r *Replica) needed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	going := 0 // voters that have not stopped
-	answer := 0
-	for i := range all {
-		if key, voter := panel.Voter(all[i].Replica); voter && all[i].Verify(key) == nil {
-			answer++
-			if all[i].Next == 0 {
-				going++
-			}
-		}
-	}
-	if need := epochs.Needed(panel); answer >= need && going > 0 {
-		return fmt.Errorf("%w: %d of %d voters answer, and %d are enough", ErrNotNeeded, answer, panel.Voters(), need)
+	going := slices.ContainsFunc(all, func(s audit.Stand) bool { return s.Next == 0 }) // not all have stopped
+	if need := epochs.Needed(panel); len(all) >= need && going {
+		return fmt.Errorf("%w: %d of %d voters answer, and %d are enough", ErrNotNeeded, len(all), panel.Voters(), need)
 	}
 	return nil
 }
@@ -251,10 +242,8 @@ func (r *Replica) stopped(ctx context.Context, voters []audit.ReplicaID) ([]audi
 // sort takes the statements of voters that have stopped for this replica's next epoch, its own first. missing are
 // those that have not, and higher is a later epoch for which one has.
 func (r *Replica) sort(all []audit.Stand, voters []audit.ReplicaID) (stands []audit.Stand, missing []audit.ReplicaID, higher ordering.Epoch) {
-	panel := r.machine.Members()
 	for _, id := range append([]audit.ReplicaID{r.id}, slices.DeleteFunc(slices.Clone(voters), func(id audit.ReplicaID) bool { return id == r.id })...) {
-		key, _ := panel.Voter(id)
-		i := slices.IndexFunc(all, func(s audit.Stand) bool { return s.Replica == id && s.Verify(key) == nil })
+		i := slices.IndexFunc(all, func(s audit.Stand) bool { return s.Replica == id })
 		switch {
 		case i < 0 || all[i].Next < r.promise.Next:
 			missing = append(missing, id)

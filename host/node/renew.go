@@ -85,9 +85,7 @@ func (r *Replica) decide(ctx context.Context) (base ordering.Position, stands []
 		stands = stands[:0]
 		for _, s := range all {
 			if s.Next > r.promise.Next && s.Replica != r.id {
-				if key, voter := panel.Voter(s.Replica); voter && s.Verify(key) == nil {
-					r.hear(s) // see raise
-				}
+				r.hear(s) // see raise
 			}
 			if s.Next == r.promise.Next {
 				stands = append(stands, s)

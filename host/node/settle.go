@@ -78,17 +78,10 @@ func (r *Replica) way(ctx context.Context, base ordering.Position, seeds []order
 
 // between returns the seeds after one position up to another, if they lead there.
 func between(from, to ordering.Position, seeds []ordering.Entry) []ordering.Entry {
-	var out []ordering.Entry
-	for _, e := range seeds {
-		if from.Seq < to.Seq && from.Follows(e) {
-			from = from.Next(e)
-			out = append(out, e)
-		}
+	if end, out := along(from, to, seeds); end == to {
+		return out
 	}
-	if from != to {
-		return nil
-	}
-	return out
+	return nil
 }
 
 // onWay tells whether the journal has a position.

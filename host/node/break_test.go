@@ -1,0 +1,48 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"testing"
+
+	"lockstep/audit"
+	"lockstep/ordering"
+)
+
+// A replica that answers often, for others, or for another machine, takes nobody's place.
+func TestHearing(t *testing.T) {
+	var panel audit.Members
+	keys := make(map[audit.ReplicaID]ed25519.PrivateKey)
+	for _, id := range []audit.ReplicaID{"n1", "n2", "n3", "n4"} {
+		public, key, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[id] = key
+		panel.List = append(panel.List, audit.Member{ID: id, Key: public, Voter: id != "n4"})
+	}
+	stand := func(machine string, id, by audit.ReplicaID, last ordering.Seq) []byte {
+		s := audit.Stand{Machine: machine, Replica: id, Last: ordering.Position{Epoch: 1, Seq: last}}
+		s.Sign(keys[by])
+		return audit.StandFormat.Encode(s)
+	}
+	h := hearing{machine: "m", self: "n1", panel: panel, counts: func(s *audit.Stand) bool { return s.Last.Seq < 100 }}
+	for _, data := range [][]byte{
+		nil, []byte("garbage"),
+		stand("m", "n1", "n1", 1),     // itself
+		stand("m", "n4", "n4", 1),     // no voter
+		stand("m", "n3", "n2", 1),     // signed by another
+		stand("other", "n2", "n2", 1), // of another machine
+		stand("m", "n2", "n2", 100),   // does not count
+		stand("m", "n2", "n2", 2),
+		stand("m", "n2", "n2", 3), // once more
+	} {
+		h.take(data)
+		if h.whole() {
+			t.Fatal("all have spoken, without n3")
+		}
+	}
+	h.take(stand("m", "n3", "n3", 4))
+	if !h.whole() || len(h.stands) != 2 || h.stands[0].Last.Seq != 2 || h.stands[1].Replica != "n3" {
+		t.Errorf("heard %v", h.stands)
+	}
+}
