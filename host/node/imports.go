@@ -111,8 +111,7 @@ func (r *Replica) holdImport(q host.Prepare) error {
 	if err := r.claim(config.Resolve(instrument.Profile).MaxMemory); err != nil {
 		return err
 	}
-	_, err = r.node.modules.compile(module, config.Resolve(instrument.Profile))
-	return err
+	return r.node.modules.compile(module, config.Resolve(instrument.Profile))
 }
 
 // errMoved says that an entry was not applied since the machine is past it now.

@@ -27,7 +27,14 @@ type modules struct {
 	own    bool // the engine is to be closed
 
 	mu       sync.Mutex
-	compiled map[moduleKey]*engine.Module
+	compiled map[moduleKey]*compiled
+	uses     uint64
+}
+
+// compiled is a module that is ready to run.
+type compiled struct {
+	*engine.Module
+	used uint64 // when, in uses of all
 }
 
 // moduleKey is what compiled code depends on besides the engine.
@@ -45,7 +52,7 @@ func openModules(dir string, shared *engine.Engine) (*modules, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make module directory: %w", err)
 	}
-	m := &modules{dir: dir, engine: shared, compiled: make(map[moduleKey]*engine.Module)}
+	m := &modules{dir: dir, engine: shared, compiled: make(map[moduleKey]*compiled)}
 	if shared == nil {
 		e, err := engine.New(engine.Config{CacheDir: filepath.Join(dir, "compiled"), Workers: runtime.GOMAXPROCS(0)})
 		if err != nil {
@@ -75,8 +82,8 @@ func (m *modules) get(module audit.Digest) ([]byte, error) {
 	return wasm, nil
 }
 
-// maxModules bounds the modules on disk, and those compiled in memory. Anyone
-// may ask a node to prepare one.
+// maxModules bounds the modules on disk, and those compiled in memory, where one with
+// two limits of memory is two. Anyone who may deploy may ask a node to prepare one.
 const maxModules = 64
 
 // put makes a module durable. Where there are too many, the oldest that no
@@ -129,41 +136,82 @@ func (m *modules) makeRoom(inUse func(audit.Digest) bool) error {
 
 // compile makes a module ready to run. What is wrong with the module itself is
 // host.ErrModuleRefused.
-func (m *modules) compile(module audit.Digest, config host.Config) (*engine.Module, error) {
+func (m *modules) compile(module audit.Digest, config host.Config) error {
 	key := moduleKey{module, config.MaxMemory}
-	m.mu.Lock()
-	c := m.compiled[key]
-	m.mu.Unlock()
-	if c != nil {
-		return c, nil
+	if m.ready(key) {
+		return nil
 	}
 	wasm, err := m.get(module)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c, err = m.engine.Compile(wasm, config.MaxMemory)
+	c, err := m.engine.Compile(wasm, config.MaxMemory)
 	var refusal *instrument.Refusal
 	if errors.As(err, &refusal) {
-		return nil, fmt.Errorf("%w: %w", host.ErrModuleRefused, refusal)
+		return fmt.Errorf("%w: %w", host.ErrModuleRefused, refusal)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("compile module: %w", err)
+		return fmt.Errorf("compile module: %w", err)
 	}
-	// Others compile meanwhile, this module too.
+	return m.enter(key, c)
+}
+
+// ready tells whether a module is compiled, and takes note that it is wanted.
+func (m *modules) ready(key moduleKey) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if first := m.compiled[key]; first != nil {
-		return first, c.Close()
+	c := m.compiled[key]
+	if c != nil {
+		m.uses++
+		c.used = m.uses
 	}
-	m.compiled[key] = c
-	return c, nil
+	return c != nil
+}
+
+// enter keeps a compiled module, in place of the one that was not wanted for longest where
+// there are too many. Instances of that go on.
+func (m *modules) enter(key moduleKey, c *engine.Module) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.compiled[key] != nil {
+		return c.Close() // others compiled it meanwhile
+	}
+	m.uses++
+	m.compiled[key] = &compiled{c, m.uses}
+	if len(m.compiled) <= maxModules {
+		return nil
+	}
+	oldest := key
+	for k, c := range m.compiled {
+		if c.used < m.compiled[oldest].used {
+			oldest = k
+		}
+	}
+	old := m.compiled[oldest]
+	delete(m.compiled, oldest)
+	return old.Close()
 }
 
 // load is host.Load.
 func (m *modules) load(module audit.Digest, config host.Config) (host.Guest, error) {
-	c, err := m.compile(module, config)
-	if err != nil {
-		return nil, err
+	for {
+		if err := m.compile(module, config); err != nil {
+			return nil, err
+		}
+		if g, err := m.instantiate(moduleKey{module, config.MaxMemory}); g != nil || err != nil {
+			return g, err
+		}
+	}
+}
+
+// instantiate makes an instance of a compiled module, which may have given way to others: then
+// of none.
+func (m *modules) instantiate(key moduleKey) (host.Guest, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.compiled[key]
+	if c == nil {
+		return nil, nil
 	}
 	return c.Instantiate()
 }

@@ -106,6 +106,55 @@ func TestModulesAreBounded(t *testing.T) {
 	}
 }
 
+// Who has modules prepared with ever other limits has few of them kept compiled; an
+// instance of one that gave way goes on, and it can be had again.
+func TestCompiledAreBounded(t *testing.T) {
+	m := open(t, t.TempDir())
+	wasm, err := os.ReadFile("../../guests/examples/counter/counter-wat.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.put(wasm, unused); err != nil {
+		t.Fatal(err)
+	}
+	digest := host.ModuleDigest(wasm)
+	config := func(pages int) host.Config {
+		c := host.Config{}.Resolve(1)
+		c.MaxMemory = uint32(1000 + pages)
+		return c
+	}
+	first, err := m.load(digest, config(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxModules + 3 {
+		if err := m.compile(digest, config(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(m.compiled); n != maxModules {
+		t.Errorf("%d are kept compiled, want %d", n, maxModules)
+	}
+	if m.compiled[moduleKey{digest, config(0).MaxMemory}] != nil || m.compiled[moduleKey{digest, config(maxModules + 2).MaxMemory}] == nil {
+		t.Error("another one than the one that was not wanted for longest gave way")
+	}
+	for name, get := range map[string]func() (host.Guest, error){
+		"the instance of the one that gave way": func() (host.Guest, error) { return first, nil },
+		"a new instance of it":                  func() (host.Guest, error) { return m.load(digest, config(0)) },
+	} {
+		g, err := get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := g.Call(host.Call{Export: wasmabi.ExportApply, Input: []byte("\x82\x63add\x02"), Gas: 1 << 30}); o.Status != wasmabi.OK {
+			t.Errorf("%s: %v", name, o.Status)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestKey(t *testing.T) {
 	dir := t.TempDir() + "/kv"
 	a, err := openKey(dir)

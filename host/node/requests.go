@@ -81,7 +81,7 @@ func (r *Replica) hold(q host.Prepare) error {
 	if err := r.claim(config.MaxMemory); err != nil {
 		return err
 	}
-	_, err := r.node.modules.compile(q.Module, config)
+	err := r.node.modules.compile(q.Module, config)
 	var missing *MissingModuleError
 	if !errors.As(err, &missing) {
 		return err
@@ -89,8 +89,7 @@ func (r *Replica) hold(q host.Prepare) error {
 	if err := r.fetchModuleFrom(q.Module, []string{q.From}); err != nil {
 		return err
 	}
-	_, err = r.node.modules.compile(q.Module, config)
-	return err
+	return r.node.modules.compile(q.Module, config)
 }
 
 // fetchModule gets a module from the other replicas.
