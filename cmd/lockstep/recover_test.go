@@ -41,6 +41,10 @@ func TestRecover(t *testing.T) {
 		}
 	}
 	n.failsTyped(cl)
+	var rows []nodeStatus
+	if err := json.Unmarshal([]byte(n.must("status", "--json")), &rows); err != nil || len(rows) != 3 || rows[0].Silent || !rows[1].Silent || !rows[2].Silent {
+		t.Errorf("status with one node of three: %+v, %v", rows, err)
+	}
 
 	system := []string{"--system-nkey", filepath.Join(n.dir, "c", "system.nk")}
 	lost := append([]string{"--lost", "n2,n3"}, system...)

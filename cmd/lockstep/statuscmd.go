@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"sync"
 	"text/tabwriter"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"lockstep/audit"
@@ -29,6 +33,7 @@ type nodeStatus struct {
 	Machines  []ordering.Name `json:"machines"`
 	Memory    uint64          `json:"memory_bytes"`               // that guests may come to take
 	MaxMemory uint64          `json:"max_memory_bytes,omitempty"` // bound on that
+	Silent    bool            `json:"no_answer,omitempty"`        // then Machines are those that it votes for, and nothing else is known
 }
 
 type replicaStatus struct {
@@ -76,8 +81,8 @@ func statusCommand(r *remote) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [MACHINE]",
 		Short: "Show the nodes and their machines, or the replicas of one machine",
-		Long: `Without a machine: every node that answers, and the machines that it hosts.
-With one: where each of its replicas stands. LAG is the number of entries of the log
+		Long: `Without a machine: every node, and the machines that it hosts; of one that does not answer
+it is known that it votes for a machine of another. With one: where each of its replicas stands. LAG is the number of entries of the log
 that the replica has not applied; ROOT is of its newest checkpoint, which all replicas
 that are at the same seq must have alike. A voter whose node does not answer is shown too.
 Epochs that began on an operator's word are listed, with what they may have lost.`,
@@ -107,7 +112,7 @@ Epochs that began on an operator's word are listed, with what they may have lost
 				}
 			}
 			if machine == "" {
-				rows := nodeRows(all)
+				rows := append(nodeRows(all), silentNodes(all, hostedBy(ctx, conn, machines(all)))...)
 				return r.show(c, rows, func(w io.Writer) error { return writeNodes(w, rows) })
 			}
 			rows := replicaRows(all)
@@ -127,15 +132,54 @@ Epochs that began on an operator's word are listed, with what they may have lost
 func nodeRows(all []admin.Node) []nodeStatus {
 	rows := make([]nodeStatus, 0, len(all))
 	for _, n := range all {
-		rows = append(rows, nodeStatus{n.Name, n.Version, n.Server, time.Since(time.Unix(0, n.Started)).Seconds(), n.Engine, n.Machines, n.Memory, n.MaxMemory})
+		rows = append(rows, nodeStatus{
+			Node: n.Name, Version: n.Version, Server: n.Server, Up: time.Since(time.Unix(0, n.Started)).Seconds(), Engine: n.Engine,
+			Machines: n.Machines, Memory: n.Memory, MaxMemory: n.MaxMemory,
+		})
 	}
 	return rows
+}
+
+// hostedBy asks the nodes about each machine. One about which nobody answers in time is left out.
+func hostedBy(ctx context.Context, conn *nats.Conn, names []ordering.Name) map[ordering.Name][]admin.Node {
+	var mu sync.Mutex
+	var asked sync.WaitGroup
+	by := make(map[ordering.Name][]admin.Node)
+	for _, name := range names {
+		asked.Go(func() {
+			if all, err := nodes.List(ctx, conn, name); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				by[name] = all
+			}
+		})
+	}
+	asked.Wait()
+	return by
+}
+
+// silentNodes are the nodes that did not answer, though machines of others count on their votes.
+func silentNodes(heard []admin.Node, by map[ordering.Name][]admin.Node) []nodeStatus {
+	found := make(map[audit.ReplicaID]nodeStatus)
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		for _, r := range replicaRows(by[name]) {
+			there := slices.ContainsFunc(heard, func(n admin.Node) bool { return n.Name == r.Node })
+			if r.Phase == silent && !there {
+				found[r.Node] = nodeStatus{Node: r.Node, Silent: true, Machines: append(found[r.Node].Machines, name)}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b nodeStatus) int { return cmp.Compare(a.Node, b.Node) })
 }
 
 func writeNodes(w io.Writer, rows []nodeStatus) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "NODE\tSERVER\tUP\tENGINE\tVERSION\tMACHINES")
 	for _, n := range rows {
+		if n.Silent {
+			_, _ = fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t%s\n", n.Node, silent, machineList(n.Machines))
+			continue
+		}
 		up := (time.Duration(n.Up) * time.Second).String()
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Node, first(n.Server, "outside"), up, n.Engine, n.Version, first(machineList(n.Machines), "-"))
 	}
@@ -200,7 +244,7 @@ func faultsKept(all []admin.Node, replica audit.ReplicaID) (n uint32) {
 	return n
 }
 
-// silent is the phase of a voter that did not answer.
+// silent is the phase of a voter, and said of a node, that did not answer.
 const silent = "no answer"
 
 // silentRows are the voters that nobody heard of, by the membership of the replica

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,32 @@ func TestSilentVoters(t *testing.T) {
 	var text strings.Builder
 	if err := writeReplicas(&text, "kv", rows); err != nil || !strings.Contains(text.String(), "c     no answer") {
 		t.Errorf("%v\n%s", err, text.String())
+	}
+}
+
+// A node that does not answer is shown if a machine of another one counts on its vote, once for all of those.
+func TestSilentNodes(t *testing.T) {
+	hosted := func(voters ...audit.ReplicaID) []admin.Node {
+		var m admin.Machine
+		for _, id := range voters {
+			m.Info.Members.List = append(m.Info.Members.List, audit.Member{ID: id, Voter: id != "observer"})
+		}
+		return []admin.Node{{Name: "a", Machine: []admin.Machine{m}}}
+	}
+	heard := []admin.Node{{Name: "a"}, {Name: "late"}} // which answered only the first question
+	by := map[ordering.Name][]admin.Node{"kv": hosted("a", "c", "b"), "bank": hosted("a", "c", "observer", "late"), "own": hosted("a"), "unknown": nil}
+	rows := silentNodes(heard, by)
+	var text strings.Builder
+	if err := writeNodes(&text, append(nodeRows(heard[:1]), rows...)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(text.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	want := []string{"b no answer - - - kv", "c no answer - - - bank kv"}
+	if !slices.Equal(got[2:], want) || len(rows) != 2 || !rows[0].Silent {
+		t.Errorf("%q, want %q below two lines", got, want)
 	}
 }
 
