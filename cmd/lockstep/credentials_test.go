@@ -103,7 +103,7 @@ func TestEveryCommandRefuses(t *testing.T) {
 			return
 		}
 		_, errs, code = n.lockstep(append(path, "a", "b", "c", "d", "e")...)
-		if code != exitUsage || !strings.Contains(errs, "see 'lockstep help'") {
+		if code != exitUsage || !strings.Contains(errs, "see 'lockstep help "+strings.Join(path, " ")+"'") {
 			t.Errorf("%v with five arguments: exit code %d, %s", path, code, errs)
 		}
 	})

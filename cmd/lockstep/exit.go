@@ -62,8 +62,8 @@ type failure struct {
 	Seq    uint64 `json:"seq,omitempty"` // of an input that was ordered and not answered
 }
 
-func failureOf(err error, code int) failure {
-	f := failure{Text: explain(err), Exit: code}
+func failureOf(c *cobra.Command, err error, code int) failure {
+	f := failure{Text: helped(c, explain(err)), Exit: code}
 	var rejected *client.RejectedError
 	var trapped *client.TrapError
 	var refused *client.RefusedError
@@ -95,6 +95,14 @@ func explain(err error) string {
 		text += "; 'lockstep status' lists the machines there are"
 	}
 	return text
+}
+
+// helped is the text with the help of the command that was called in place of that of all.
+func helped(c *cobra.Command, text string) string {
+	if !c.HasParent() {
+		return text
+	}
+	return strings.Replace(text, errUsage.Error(), "see '"+strings.Replace(c.CommandPath(), " ", " help ", 1)+"'", 1)
 }
 
 func exitCodesTopic() *cobra.Command {

@@ -31,17 +31,17 @@ func run(args []string) int {
 	r := &remote{}
 	root := command(r)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	code := exitCode(ctx, err)
 	if err != nil && (r.asJSON || slices.Contains(args, "--json")) { // flags that are wrong may have ended the reading before it
-		_ = printJSON(os.Stdout, map[string]any{"error": failureOf(err, code)}) // to whoever is still there
+		_ = printJSON(os.Stdout, map[string]any{"error": failureOf(c, err, code)}) // to whoever is still there
 	}
 	switch code {
 	case exitOK:
 	case exitInterrupt:
 		fmt.Fprintln(os.Stderr, "lockstep: interrupted")
 	default:
-		fmt.Fprintln(os.Stderr, "lockstep:", harmless(explain(err))) // guests and peers had a word in it
+		fmt.Fprintln(os.Stderr, "lockstep:", harmless(helped(c, explain(err)))) // guests and peers had a word in it
 	}
 	return code
 }

@@ -79,7 +79,28 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { _ = s.client.Close() }() // whatever was under way was shown
-	return s.loop(ctx)
+	err = s.loop(ctx)
+	s.drain(ctx)
+	return err
+}
+
+// drainPatience bounds how long a run waits at its end for what the guest still has to say.
+const drainPatience = 2 * time.Second
+
+// drain waits until the first node, whose guest's log is shown, has come to the end of the log: what was
+// called last may have been answered by the others before it ran there.
+func (s *session) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	first := s.cluster.Node(0).Replica(s.Machine)
+	state, err := first.LogState(ctx)
+	for err == nil && first.Info().Seq < state.Last {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // build builds the guest and checks it here, for errors with names of functions.
