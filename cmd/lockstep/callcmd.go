@@ -99,7 +99,7 @@ func callCommand(r *remote) *cobra.Command {
 			defer done()
 			out, err := cl.Call(ctx, input)
 			if err != nil {
-				return err
+				return r.explainRejection(c, args[0], f, input, false, err)
 			}
 			if proof != "" {
 				if err := files.Write(proof, out.Certificate()); err != nil {

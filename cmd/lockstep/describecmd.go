@@ -9,10 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"lockstep/client"
 	"lockstep/client/nodes"
 	"lockstep/cmd/lockstep/project"
 	"lockstep/guests/description"
@@ -113,6 +115,36 @@ func (r *remote) guestOf(ctx context.Context, machine ordering.Name) ([]byte, er
 	return wasm, nil
 }
 
+// describedWithin bounds how long a guest that rejected an input is asked for its description.
+const describedWithin = 3 * time.Second
+
+// explainRejection adds to a guest's rejection of an input given in JSON in what it is not as the guest describes
+// itself. Whoever may not read the guest, or one that does not describe itself, gets the rejection alone.
+func (r *remote) explainRejection(c *cobra.Command, machine string, f forms, input []byte, query bool, err error) error {
+	if f.in != "json" || !errors.As(err, new(*client.RejectedError)) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), describedWithin)
+	defer cancel()
+	wasm, failed := r.guestOf(ctx, ordering.Name(machine))
+	if failed != nil {
+		return err
+	}
+	in, failed := description.Read(wasm)
+	request, bad := description.ToJSON(input)
+	if failed != nil || bad != nil {
+		return err
+	}
+	operations := in.Apply
+	if query {
+		operations = in.Query
+	}
+	if wrong := description.Wrong(operations, request); wrong != "" {
+		return fmt.Errorf("%w; %.500s; see 'lockstep describe %s'", err, wrong, machine)
+	}
+	return err
+}
+
 // writeInterface says in words what JSON has as data.
 func writeInterface(w io.Writer, in description.Interface) error {
 	var b strings.Builder
@@ -163,11 +195,7 @@ func writeOperations(b *strings.Builder, title string, list map[string]descripti
 	b.WriteByte('\n')
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		op := list[name]
-		args := make([]string, 0, len(op.Args))
-		for _, a := range op.Args {
-			args = append(args, a.Name+" "+a.Type)
-		}
-		fmt.Fprintf(b, "  %s(%s)", name, strings.Join(args, ", "))
+		b.WriteString("  " + op.Signature(name))
 		if op.Returns != "" {
 			b.WriteString(" → " + op.Returns)
 		}

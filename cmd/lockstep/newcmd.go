@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,12 +29,23 @@ is built. Languages: ` + strings.Join(project.Languages(), ", ") + ".",
 			}
 			v := map[string]string{"dir": args[1], "needs": needs}
 			return r.show(c, v, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "made %s; its build takes %s\nnext: lockstep build %s && lockstep test %s/guest.wasm %s/tests/*.txtar\nthen: lockstep dev %s --watch\n",
-					args[1], needs, args[1], args[1], args[1], args[1])
+				dir := quoted(args[1])
+				_, err := fmt.Fprintf(w, "made %s; its build takes %s\nnext: lockstep build %s && lockstep test %s\nthen: lockstep dev %s --watch\n", args[1], needs, dir, dir, dir)
 				return err
 			})
 		},
 	}
+}
+
+// plain are words that a shell takes as they stand.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./@%+=:,][A-Za-z0-9_./@%+=:,-]*$`)
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if plain.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func buildCommand(r *remote) *cobra.Command {

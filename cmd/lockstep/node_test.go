@@ -308,6 +308,16 @@ func (n *processes) json(clientOnly []string) {
 	if err := json.Unmarshal([]byte(out), &said); err != nil || code != exitGuest || said.Error.Status != "rejected" || said.Error.Code == 0 {
 		n.t.Errorf("rejected call: exit code %d, %v, %s", code, err, out)
 	}
+	// To whoever may read the guest, it is said in what the input is not as the guest describes itself.
+	for _, tc := range []struct{ verb, input, want string }{
+		{"call", `["nonsense"]`, "; it takes add; see 'lockstep describe counter'"},
+		{"call", `["add"]`, "; add(n int) has no n; see"},
+		{"query", `["get", 3]`, "; get() has 0 arguments, not 1; see"},
+	} {
+		if _, errs, code := n.lockstep(tc.verb, "counter", "-i", "json", tc.input); code != exitGuest || !strings.Contains(errs, tc.want) {
+			n.t.Errorf("%s of %s: exit code %d, %s, want %s", tc.verb, tc.input, code, errs, tc.want)
+		}
+	}
 	n.must("status", "counter", "--members", "voters")
 	offline := []string{"--members", "voters", "--server", "nats://127.0.0.1:1"}
 	if out := n.must(append([]string{"verify", "proof"}, offline...)...); !strings.Contains(out, "valid: ") {

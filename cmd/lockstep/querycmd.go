@@ -55,7 +55,7 @@ it changes. How sure the answer is:
 			defer done()
 			out, err := cl.QueryFrom(ctx, input, m, ordering.Seq(from))
 			if err != nil {
-				return err
+				return r.explainRejection(c, args[0], f, input, true, err)
 			}
 			return r.show(c, f.outputOf(out), func(w io.Writer) error { return payload.Show(w, out.Bytes, f.shown()) })
 		},
