@@ -88,7 +88,8 @@ func (r *Replica) path(ctx context.Context, from, to ordering.Position) ([]order
 // gatherPath asks one replica for the entries after one position up to another. It may answer anything.
 func gatherPath(from, to ordering.Position, ask func(next ordering.Seq) []ordering.Entry) (out []ordering.Entry, whole bool) {
 	bytes := 0
-	for at := from; at != to; {
+	at := from
+	for at.Seq < to.Seq {
 		end, taken := along(at, to, ask(at.Seq+1))
 		for _, e := range taken {
 			bytes += len(e.Data)
@@ -98,7 +99,7 @@ func gatherPath(from, to ordering.Position, ask func(next ordering.Seq) []orderi
 		}
 		at, out = end, append(out, taken...)
 	}
-	return out, true
+	return out, at == to
 }
 
 // along is how far entries lead from one position towards another: where they come to, and which of them follow each
@@ -166,7 +167,8 @@ func (r *Replica) stated(ctx context.Context, seq ordering.Seq) (ordering.Positi
 	}
 	var tally audit.Tally[ordering.Position]
 	for i := range stands {
-		if at, has := stands[i].At(seq); has {
+		_, voter := panel.Voter(stands[i].Replica) // this replica itself may be none
+		if at, has := stands[i].At(seq); voter && has {
 			_ = tally.Add(stands[i].Replica, at) // each is there once
 		}
 	}

@@ -24,6 +24,10 @@ func TestGatherPath(t *testing.T) {
 	entries, at := chained(from, 10, 1)
 	to := at[len(at)-1]
 	none := func(ordering.Seq) []ordering.Entry { return nil }
+	nobody := func(next ordering.Seq) []ordering.Entry {
+		t.Errorf("was asked for entries from %d on, which cannot help", next)
+		return nil
+	}
 	by := func(list []ordering.Entry, most int) func(ordering.Seq) []ordering.Entry {
 		return func(next ordering.Seq) []ordering.Entry {
 			i := int(next - from.Seq - 1)
@@ -42,12 +46,18 @@ func TestGatherPath(t *testing.T) {
 	}{
 		{"all at once", to, by(entries, 100), 10},
 		{"in pieces", to, by(entries, 3), 10},
-		{"nothing is missing", from, none, 0},
+		{"nothing is missing", from, nobody, 0},
+		{"another way to the same seq", ordering.Position{Epoch: 2, Seq: 100, Chain: to.Chain}, nobody, -1},
 		{"no answer", to, none, -1},
 		{"another epoch's", to, by(before, 100), -1},
 		{"half, then another epoch's", to, by(append(append([]ordering.Entry(nil), entries[:5]...), before[5:]...), 100), -1},
 		{"always the first", to, func(ordering.Seq) []ordering.Entry { return entries[:1] }, -1},
-		{"forged", to, by(forged, 100), -1},
+		{"forged", to, func(next ordering.Seq) []ordering.Entry {
+			if next > to.Seq {
+				return nobody(next)
+			}
+			return by(forged, 100)(next)
+		}, -1},
 		{"more than fits into memory", largeAt[len(largeAt)-1], by(large, 8), -1},
 	} {
 		got, whole := gatherPath(from, c.to, c.ask)
