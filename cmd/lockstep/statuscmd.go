@@ -82,7 +82,8 @@ func statusCommand(r *remote) *cobra.Command {
 		Use:   "status [MACHINE]",
 		Short: "Show the nodes and their machines, or the replicas of one machine",
 		Long: `Without a machine: every node, and the machines that it hosts; of one that does not answer
-it is known that it votes for a machine of another. With one: where each of its replicas stands. LAG is the number of entries of the log
+it is known that it votes for a machine of another.
+With one: where each of its replicas stands. LAG is the number of entries of the log
 that the replica has not applied; ROOT is of its newest checkpoint, which all replicas
 that are at the same seq must have alike. A voter whose node does not answer is shown too.
 Epochs that began on an operator's word are listed, with what they may have lost.`,
@@ -112,7 +113,8 @@ Epochs that began on an operator's word are listed, with what they may have lost
 				}
 			}
 			if machine == "" {
-				rows := append(nodeRows(all), silentNodes(all, hostedBy(ctx, conn, machines(all)))...)
+				hosted, _ := hostedBy(ctx, conn, machines(all)) // those that answer are shown, whatever is not known of others
+				rows := append(nodeRows(all), silentNodes(all, hosted)...)
 				return r.show(c, rows, func(w io.Writer) error { return writeNodes(w, rows) })
 			}
 			rows := replicaRows(all)
@@ -140,22 +142,29 @@ func nodeRows(all []admin.Node) []nodeStatus {
 	return rows
 }
 
-// hostedBy asks the nodes about each machine. One about which nobody answers in time is left out.
-func hostedBy(ctx context.Context, conn *nats.Conn, names []ordering.Name) map[ordering.Name][]admin.Node {
+// machinesAsked bounds the machines that nodes are asked about at once.
+const machinesAsked = 64
+
+// hostedBy asks the nodes about each machine, of the first machinesAsked. With an error, those are there that were answered.
+func hostedBy(ctx context.Context, conn *nats.Conn, names []ordering.Name) (map[ordering.Name][]admin.Node, error) {
 	var mu sync.Mutex
 	var asked sync.WaitGroup
+	var failed error
 	by := make(map[ordering.Name][]admin.Node)
-	for _, name := range names {
+	for _, name := range names[:min(len(names), machinesAsked)] {
 		asked.Go(func() {
-			if all, err := nodes.List(ctx, conn, name); err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				by[name] = all
+			all, err := nodes.List(ctx, conn, name)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
+				return
 			}
+			by[name] = all
 		})
 	}
 	asked.Wait()
-	return by
+	return by, failed
 }
 
 // silentNodes are the nodes that did not answer, though machines of others count on their votes.

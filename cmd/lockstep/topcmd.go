@@ -27,9 +27,6 @@ type topRow struct {
 	Differs   bool    `json:"differs"` // another replica at the same seq has another chain
 }
 
-// topMachines bounds the machines that are asked about each time.
-const topMachines = 64
-
 func topCommand(r *remote) *cobra.Command {
 	var every time.Duration
 	var once bool
@@ -141,12 +138,12 @@ func (t *top) look(ctx context.Context) ([]topRow, error) {
 		names = t.only
 	}
 	rows := []topRow{}
-	for _, name := range names[:min(len(names), topMachines)] {
-		all, err := nodes.List(ctx, t.conn, name)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, t.rows(name, replicaRows(all), time.Now())...)
+	hosted, err := hostedBy(ctx, t.conn, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		rows = append(rows, t.rows(name, replicaRows(hosted[name]), time.Now())...)
 	}
 	return rows, nil
 }
