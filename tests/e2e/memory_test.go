@@ -37,8 +37,13 @@ func TestMemoryBound(t *testing.T) {
 	})
 	deployOn := func(machine ordering.Name, pages uint32, voters ...audit.ReplicaID) (*client.Client, error) {
 		t.Helper()
-		cl := connect(t, c, string(machine))
-		_, err := cl.Deploy(ctx, kv.V2, host.Config{MaxMemory: pages}, voters)
+		// A server that is new to the cluster may not know the machine yet: that is for the caller to judge.
+		cl, err := client.Connect(ctx, client.Options{Machine: string(machine), URLs: c.URLs()})
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { _ = cl.Close() })
+		_, err = cl.Deploy(ctx, kv.V2, host.Config{MaxMemory: pages}, voters)
 		return cl, err
 	}
 	for _, machine := range []ordering.Name{"a", "b", "c"} {
