@@ -83,7 +83,7 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 	s.Members = furthest(s.Replicas)
 	var points []ordering.Seq
 	for range maxRounds {
-		answers, err := c.stands(ctx, points)
+		answers, err := c.stands(ctx, points, s.Replicas)
 		if err != nil {
 			return nil, err
 		}
@@ -109,8 +109,8 @@ func furthest(list []Replica) audit.Members {
 	return best.Members
 }
 
-// stands asks where the replicas stand.
-func (c *Cluster) stands(ctx context.Context, points []ordering.Seq) (list []admin.Stands, err error) {
+// stands asks where the replicas stand, until all have answered or no more do.
+func (c *Cluster) stands(ctx context.Context, points []ordering.Seq, of []Replica) (list []admin.Stands, err error) {
 	inbox := c.Conn.NewRespInbox()
 	sub, err := c.Conn.SubscribeSync(inbox)
 	if err != nil {
@@ -121,7 +121,10 @@ func (c *Cluster) stands(ctx context.Context, points []ordering.Seq) (list []adm
 	if err := c.Conn.PublishRequest(admin.StandsSubject, inbox, q); err != nil {
 		return nil, fmt.Errorf("ask nodes: %w", err)
 	}
-	for {
+	silent := func(r Replica) bool {
+		return !slices.ContainsFunc(list, func(a admin.Stands) bool { return a.Node == r.ID })
+	}
+	for slices.ContainsFunc(of, silent) {
 		try, cancel := context.WithTimeout(ctx, patience)
 		m, err := sub.NextMsgWithContext(try)
 		cancel()
@@ -133,6 +136,7 @@ func (c *Cluster) stands(ctx context.Context, points []ordering.Seq) (list []adm
 			list = append(list, a)
 		}
 	}
+	return list, nil
 }
 
 // take sorts the answers in, and returns positions that are lacking to compare them.

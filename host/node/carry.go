@@ -86,7 +86,9 @@ func (r *Replica) audit(t *host.Transition) {
 		Machine: string(r.name), Replica: r.id, Epoch: t.Epoch, Seq: t.Seq, Chain: t.Chain,
 		Members: t.Audited.Members, Root: t.Audited.Root,
 	}
-	if _, voter := r.machine.Members().Voter(r.id); voter {
+	// What it read in epochs before it may have stated otherwise, where it came from another way: no word of its own is
+	// to speak against it.
+	if _, voter := r.machine.Members().Voter(r.id); voter && t.Epoch >= r.promise.Epoch {
 		signed := record
 		signed.Sign(r.key)
 		r.meter.Audited()
@@ -170,8 +172,8 @@ func (r *Replica) keep(s host.Stored) {
 	}
 	r.forget(r.cutTo)
 	r.emit(Event{Kind: EventCheckpointed, Epoch: s.Epoch, Seq: s.Seq, Root: s.Root})
-	if _, voter := r.machine.Members().Voter(r.id); !voter || r.phase != host.PhaseVoting {
-		return
+	if _, voter := r.machine.Members().Voter(r.id); !voter || r.phase != host.PhaseVoting || s.Epoch < r.promise.Epoch {
+		return // see audit; and nothing is cut by what was stored in an epoch before
 	}
 	record := audit.Record{
 		Machine: string(r.name), Replica: r.id, Epoch: s.Epoch, Seq: s.Seq, Chain: s.Chain,

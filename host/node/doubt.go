@@ -123,7 +123,7 @@ func (r *Replica) parting(now time.Time, panel audit.Members) (p epochs.Parting,
 		case want == epoch && s.Reason != "" && !late:
 			p.Wants = append(p.Wants, epoch)
 			against = append(against, fmt.Sprintf("replica %s complains: %s", s.Replica, s.Reason))
-		case differs:
+		case differs && !late:
 			r.contested = at
 			against = append(against, fmt.Sprintf("replica %s was given another log at %d", s.Replica, at))
 		default:

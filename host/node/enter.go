@@ -82,7 +82,7 @@ func (r *Replica) enter(log ordering.Log, epoch ordering.Epoch) error {
 		return &promiseError{err}
 	}
 	r.logger.Info("entered epoch", "epoch", uint64(epoch), "after", r.journal.Last().String())
-	r.halted, r.hindrance, r.entered = time.Time{}, "", time.Now()
+	r.halted, r.lonely, r.hindrance, r.entered = time.Time{}, time.Time{}, "", time.Now()
 	r.hindered.Store(nil)
 	// What was read in epochs before is not voted for any more.
 	r.quietTo = max(r.journal.Last().Seq, r.machine.Seq())

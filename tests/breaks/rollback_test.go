@@ -9,15 +9,27 @@ func TestRolledBack(t *testing.T) {
 	t.Run("SplitBrain", splitBrain)
 }
 
-// The split brain that one server's loss of data makes (nats-server #7567), step by step: the leader and
-// one follower acknowledge while the other one is down; the follower loses its data since before; the
-// leader is paused; the other two give out the same positions a second time. Then the leader comes back.
+// Both replicas that are left stop; then the leader comes back, and the next epoch has all that was accepted.
 func splitBrain(t *testing.T) {
-	p := startProcesses(t)
-	l := startLoad(t, p.cl)
+	p, l, n0, _, _ := divided(t)
+	p.Resume(n0)
+	p.awaitVoters(2, 0, 1, 2)
+	l.more(200)
+	l.end()
+	p.verify()
+}
+
+// divided makes the split brain that one server's loss of data makes (nats-server #7567), step by step: the leader n0
+// and one follower, n1, acknowledge while the other one, n2, is down; n1's server loses its data since before; n0 is
+// paused; n1 and n2 give out the same positions a second time. One of them has what was accepted, the other may have
+// voted for something else: only with the third one's word is it known which.
+func divided(t *testing.T) (p *processes, l *load, n0, n1, n2 int) {
+	t.Helper()
+	p = startProcesses(t)
+	l = startLoad(t, p.cl)
 	l.more(100)
-	n0 := p.leader()
-	n1, n2 := (n0+1)%3, (n0+2)%3
+	n0 = p.leader()
+	n1, n2 = (n0+1)%3, (n0+2)%3
 	p.Kill(n1)
 	restore := p.keepCopy(n1)
 	p.Start(t, n1)
@@ -31,14 +43,8 @@ func splitBrain(t *testing.T) {
 	p.Relaunch(t, n2)
 	p.Await(t, n1)
 	p.Await(t, n2)
-	// One of them has what was accepted, the other may have voted for something else: only with the
-	// third one's word is it known which.
 	p.awaitBroken(n1, n2)
-	p.Resume(n0)
-	p.awaitVoters(2, 0, 1, 2)
-	l.more(200)
-	l.end()
-	p.verify()
+	return p, l, n0, n1, n2
 }
 
 // An old copy of one server's store is restored while the others go on.

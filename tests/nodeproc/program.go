@@ -19,6 +19,8 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/admin"
+	"lockstep/host/daemon"
 	"lockstep/host/node"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
@@ -97,6 +99,10 @@ func (s spec) run() error {
 		return err
 	}
 	if err := s.host(ctx, conn, n); err != nil {
+		return err
+	}
+	desk := daemon.Desk{Node: n, Conn: conn, Self: admin.Node{Server: s.Name}, Room: func() error { return nil }, Logger: logger}
+	if err := desk.Serve(); err != nil {
 		return err
 	}
 	fmt.Println("ready")
