@@ -68,7 +68,8 @@ func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
 	if err := r.resetTo(ordering.Position{}); err != nil {
 		return err
 	}
-	return r.stepBack()
+	r.partial = true // of its memory the pages that are alike need not be brought
+	return nil
 }
 
 // enter makes the replica be in an epoch.
@@ -85,7 +86,10 @@ func (r *Replica) enter(log ordering.Log, epoch ordering.Epoch) error {
 	r.halted, r.lonely, r.hindrance, r.entered = time.Time{}, time.Time{}, "", time.Now()
 	r.hindered.Store(nil)
 	// What was read in epochs before is not voted for any more.
-	r.quietTo = max(r.journal.Last().Seq, r.machine.Seq())
+	r.quietTo = r.journal.Last().Seq
+	if !r.partial {
+		r.quietTo = max(r.quietTo, r.machine.Seq())
+	}
 	r.outbox.open(r.journal.Durable().Seq)
 	r.phase = host.PhaseStarting
 	r.emit(Event{Kind: EventEpoch, Epoch: epoch, Seq: r.journal.Last().Seq})

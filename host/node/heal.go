@@ -9,6 +9,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/host/epochs"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -28,6 +29,11 @@ func (r *Replica) heal(now time.Time) error {
 	ctx, cancel := context.WithTimeout(r.ctx, renewPatience)
 	defer cancel()
 	err := r.tryHeal(ctx)
+	if errors.Is(err, errNoCommon) {
+		if next := r.leftAt(); next > r.promise.Epoch {
+			return r.halt(next, r.promised.Load().Reason)
+		}
+	}
 	if err != nil && r.ctx.Err() == nil && !breaks(err) {
 		r.logger.Info("no way back into the log yet", "err", err)
 		return nil
@@ -80,6 +86,28 @@ func (r *Replica) tryHeal(ctx context.Context) error {
 	r.logger.Warn("follows the log again", "epoch", uint64(r.promise.Epoch), "after", r.journal.Last().String())
 	r.emit(Event{Kind: EventRejoined})
 	return r.position()
+}
+
+// leftAt is the epoch of those who went on without this replica, if it is no voter any more: by the ordered membership, or
+// by an operator's word, when those that it knew to vote will never be a majority again. Its promise counts for nobody there, and what
+// it is to find there has to prove itself as ever. 0: there are none.
+func (r *Replica) leftAt() ordering.Epoch {
+	infos, err := r.infos()
+	if err != nil {
+		return 0
+	}
+	panel, ok := host.Learn(infos, r.machine.Members())
+	if _, voter := panel.Voter(r.id); !ok || voter {
+		return 0
+	}
+	theirs := slices.DeleteFunc(infos, func(in host.Info) bool {
+		key, voter := panel.Voter(in.Replica)
+		return !voter || !in.Verify(key)
+	})
+	if epoch := protocol.EpochOf(theirs); epoch <= r.promise.Epoch+maxAhead {
+		return epoch
+	}
+	return 0
 }
 
 // follows ends the doubt.

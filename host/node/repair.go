@@ -156,7 +156,11 @@ func (r *Replica) transferLatest() error {
 	r.knowPanel(panel)
 	r.learnStored(infos, panel)
 	at, agreed, ok := r.ledger.Stored(panel.Majority())
-	if !ok || at.Seq < r.machine.Seq() {
+	least := r.machine.Seq()
+	if r.partial { // it is at nothing, and the journal begins where it is to be
+		least = r.journal.Base().Seq
+	}
+	if !ok || at.Seq < least {
 		r.askCheckpoint()
 		return errNoState
 	}

@@ -23,6 +23,7 @@ import (
 // would lose. From the one that was accepted nothing is lost, and the replica that went the other way gives up what it has
 // beyond the fork.
 func TestTwoWays(t *testing.T) {
+	t.Parallel()
 	p, l, n0, n1, n2 := divided(t)
 	p.Kill(n0)
 	cluster := &recovery.Cluster{Machine: machine, Conn: p.conn}
