@@ -171,3 +171,29 @@ func (p *processes) rightOrFails(cl *client.Client, count int64) {
 		p.t.Error(err)
 	}
 }
+
+// forget has the servers that are left elect without those of some nodes.
+func (p *processes) forget(nodes ...int) {
+	p.t.Helper()
+	servers := &membership.Cluster{Machine: machine, Conn: p.conn, System: p.Connect(p.t, nodeproc.System), Embedded: true}
+	var names []string
+	for _, n := range nodes {
+		names = append(names, nodeproc.Name(n))
+	}
+	if err := servers.Rescue(within(p.t, patience), names); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// recover orders what was planned, and waits until those that go on vote in the epoch.
+func (p *processes) recover(c *recovery.Cluster, plan recovery.Plan) ordering.Epoch {
+	p.t.Helper()
+	done, err := c.Order(within(p.t, patience), plan, "they do not come back")
+	if err == nil {
+		err = c.Await(within(p.t, patience), done)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return done.Epoch
+}

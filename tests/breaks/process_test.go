@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -91,6 +92,16 @@ func (p *processes) infos() map[audit.ReplicaID]host.Info {
 	for _, in := range infos {
 		by[in.Replica] = in
 	}
+	return by
+}
+
+// infosOf asks until these nodes have answered.
+func (p *processes) infosOf(nodes ...int) (by map[audit.ReplicaID]host.Info) {
+	p.t.Helper()
+	await(p.t, fmt.Sprintf("nodes %v to answer", nodes), func() bool {
+		by = p.infos()
+		return !slices.ContainsFunc(nodes, func(n int) bool { return by[nodeproc.Replica(n)].Replica == "" })
+	})
 	return by
 }
 

@@ -35,7 +35,7 @@ func TestPurgeWaitsForCheckpoints(t *testing.T) {
 	p.count(p.cl, 11, 30)
 	for range 2 { // the first one is judged, at the latest, when there is a second one
 		seq := p.checkpointed(first)
-		if s := p.infos()[nodeproc.Replica(cramped)]; s.Seq < seq || s.Phase != host.PhaseVoting || stored(s, seq) {
+		if s := p.infosOf(cramped)[nodeproc.Replica(cramped)]; s.Seq < seq || s.Phase != host.PhaseVoting || stored(s, seq) {
 			t.Fatalf("%s is to vote, and to have no checkpoint at seq %d: it is at %d, %v, with %v", s.Replica, seq, s.Seq, s.Phase, s.Stored)
 		}
 	}

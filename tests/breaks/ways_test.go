@@ -2,6 +2,7 @@ package breaks
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +10,6 @@ import (
 
 	"lockstep/audit"
 	"lockstep/client"
-	"lockstep/client/membership"
 	"lockstep/client/nodes"
 	"lockstep/client/recovery"
 	"lockstep/guests/examples/kv"
@@ -26,13 +26,14 @@ func TestTwoWays(t *testing.T) {
 	t.Parallel()
 	p, l, n0, n1, n2 := divided(t)
 	p.Kill(n0)
+	command := p.command()
 	cluster := &recovery.Cluster{Machine: machine, Conn: p.conn}
 	gone := []audit.ReplicaID{nodeproc.Replica(n0)}
 	survey := p.chosenBetween(cluster, gone, n1, n2)
 	p.fails()
-	for _, n := range []int{n1, n2} {
-		if in := p.infos()[nodeproc.Replica(n)]; in.Log != 1 || in.Phase != host.PhaseBroken {
-			t.Errorf("%s is in epoch %d, %v, though nobody has chosen", nodeproc.Name(n), in.Log, in.Phase)
+	for id, in := range p.infosOf(n1, n2) {
+		if in.Log != 1 || in.Phase != host.PhaseBroken {
+			t.Errorf("%s is in epoch %d, %v, though nobody has chosen", id, in.Log, in.Phase)
 		}
 	}
 	for _, way := range [][2]int{{n1, n2}, {n2, n1}} {
@@ -46,24 +47,37 @@ func TestTwoWays(t *testing.T) {
 			t.Errorf("from %s, losses are said to be %q", from, plan.Losses)
 		}
 	}
-	plan, err := survey.Plan(nodeproc.Replica(n1), gone)
-	if err != nil {
-		t.Fatal(err)
+
+	args := []string{"recover", string(machine), "--lost", nodeproc.Name(n0), "--system-nkey", p.SystemKey(), "--reason", "it does not come back"}
+	if out, ok := command.run(args...); ok || !strings.Contains(out, "there is more than one way on") {
+		t.Errorf("lockstep recover chose by itself:\n%s", out)
 	}
-	p.forget(n0)
-	done := p.recover(cluster, plan)
-	if done != 2 {
-		t.Errorf("recovery opened epoch %d", done)
+	from := nodeproc.Name(n1)
+	out, ok := command.run(append(args, "--from", from, "--yes")...)
+	for _, want := range []string{
+		fmt.Sprintf("to seq %d: %s", endOf(survey, n1), from), fmt.Sprintf("to seq %d: %s", endOf(survey, n2), nodeproc.Name(n2)),
+		fmt.Sprintf("would go on after seq %d from %s", endOf(survey, n1), from),
+		fmt.Sprintf("- %s had ", nodeproc.Name(n2)), fmt.Sprintf("- %s is gone", nodeproc.Name(n0)), "kv goes on in epoch 2",
+	} {
+		if !ok || !strings.Contains(out, want) {
+			t.Fatalf("lockstep recover does not say %q:\n%s", want, out)
+		}
 	}
 	l.more(200)
 	nodeproc.OneState(t, p.cl, 2)
 	l.end() // nothing that was accepted is lost, and nothing was applied twice
-	for id, in := range p.infos() {
-		if in.Log != done || len(in.Recoveries) != 1 || in.Recoveries[0].Replica != plan.From {
-			t.Errorf("%s is in epoch %d after recoveries %+v; the one that was ordered opened %d", id, in.Log, in.Recoveries, done)
+	for id, in := range p.infosOf(n1, n2) {
+		if in.Log != 2 || len(in.Recoveries) != 1 || string(in.Recoveries[0].Replica) != from {
+			t.Errorf("%s is in epoch %d after recoveries %+v; one was ordered from %s, and opened 2", id, in.Log, in.Recoveries, from)
 		}
 	}
 	p.nobodyAccused() // it was the log that spoke with two tongues
+}
+
+// endOf is how far a node's replica has come.
+func endOf(s *recovery.Survey, n int) ordering.Seq {
+	i := slices.IndexFunc(s.Stands, func(st audit.Stand) bool { return st.Replica == nodeproc.Replica(n) })
+	return s.Stands[max(i, 0)].Last.Seq
 }
 
 // nobodyAccused wants no node to have evidence against a replica.
@@ -117,30 +131,4 @@ func (p *processes) fails() {
 	if out, err := p.cl.Call(within(p.t, 2*time.Second), kv.Add("none", 0)); !errors.As(err, &open) {
 		p.t.Errorf("call without a majority: %v, %v, want FAIL", out, err)
 	}
-}
-
-// forget has the servers that are left elect without those of some nodes.
-func (p *processes) forget(nodes ...int) {
-	p.t.Helper()
-	servers := &membership.Cluster{Machine: machine, Conn: p.conn, System: p.Connect(p.t, nodeproc.System), Embedded: true}
-	var names []string
-	for _, n := range nodes {
-		names = append(names, nodeproc.Name(n))
-	}
-	if err := servers.Rescue(within(p.t, patience), names); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// recover orders what was planned, and waits until those that go on vote in the epoch.
-func (p *processes) recover(c *recovery.Cluster, plan recovery.Plan) ordering.Epoch {
-	p.t.Helper()
-	done, err := c.Order(within(p.t, patience), plan, "they do not come back")
-	if err == nil {
-		err = c.Await(within(p.t, patience), done)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return done.Epoch
 }

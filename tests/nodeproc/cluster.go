@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	njs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"lockstep/audit"
 	"lockstep/host/local/link"
@@ -36,6 +37,7 @@ type Options struct {
 type Cluster struct {
 	opts  Options
 	dir   string
+	key   string // public, of SystemKey
 	nodes []*nodeProcess
 }
 
@@ -61,6 +63,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	o.Most = max(o.Most, o.Nodes)
 	c := &Cluster{opts: o, dir: t.TempDir()}
+	c.makeKey(t)
 	t.Cleanup(func() {
 		for i := range c.nodes {
 			c.Kill(i)
@@ -86,6 +89,28 @@ func Start(t testing.TB, o Options) *Cluster {
 	return c
 }
 
+// makeKey makes the key of the servers' system account.
+func (c *Cluster) makeKey(t testing.TB) {
+	t.Helper()
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := pair.Seed()
+	if err == nil {
+		c.key, err = pair.PublicKey()
+	}
+	if err == nil {
+		err = os.WriteFile(c.SystemKey(), seed, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SystemKey is a file with the seed of a key in the servers' system account: System as commands take it.
+func (c *Cluster) SystemKey() string { return filepath.Join(c.dir, "system.nk") }
+
 // Name is that of node i, and of its replicas and server.
 func Name(i int) string { return fmt.Sprintf("p%d", i+1) }
 
@@ -95,7 +120,7 @@ func (c *Cluster) describe(t testing.TB, peers int, dir string) {
 	i := len(c.nodes)
 	ports := freePorts(t, 2)
 	n := &nodeProcess{spec: spec{
-		Name: Name(i), Dir: dir, Listen: fmt.Sprintf("127.0.0.1:%d", ports[0]), Client: ports[1], Verbose: c.opts.Verbose,
+		Name: Name(i), Dir: dir, Listen: fmt.Sprintf("127.0.0.1:%d", ports[0]), Client: ports[1], Verbose: c.opts.Verbose, Key: c.key,
 	}}
 	c.nodes = append(c.nodes, n)
 	if c.opts.Most == 1 {

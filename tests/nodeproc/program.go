@@ -40,12 +40,14 @@ type spec struct {
 	Machines []ordering.Name
 	Found    int // copies of the log that this node makes; 0: it is there, or another makes it
 	Verbose  bool
+	Key      string // public, of SystemKey
 }
 
 // System is the login to the servers' system account.
 var System = jetstream.Login{User: "system", Password: "system"}
 
-const accounts = `accounts { $SYS { users: [ { user: system, password: system } ] } }`
+// accounts lets in both who has System and who has the cluster's key.
+const accounts = `accounts { $SYS { users: [ { user: system, password: system }, { nkey: %s } ] } }`
 
 // Main is to be called first in TestMain. In a node's process it runs the node and does not return.
 func Main() {
@@ -74,7 +76,7 @@ func (s spec) run() error {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("process", s.Name)
 	}
 	o := embedded.Options{
-		Name: s.Name, Dir: filepath.Join(s.Dir, "log"), ClientPort: s.Client, MaxStore: 64 << 30, Config: accounts, Logger: logger,
+		Name: s.Name, Dir: filepath.Join(s.Dir, "log"), ClientPort: s.Client, MaxStore: 64 << 30, Config: fmt.Sprintf(accounts, s.Key), Logger: logger,
 	}
 	if len(s.Routes) > 0 {
 		o.Cluster, o.ClusterListen, o.Advertise, o.Routes = "test", s.Listen, "-", s.Routes
