@@ -23,6 +23,8 @@ const (
 	lonelyFor = 2500 * time.Millisecond
 	// lateEntry is how long after this replica another one may still be about to enter the epoch.
 	lateEntry = 15 * time.Second
+	// seekEvery is between one question whether others went on without this replica and the next one.
+	seekEvery = time.Second / 2
 	// raisePatience is how long a replica that has stopped waits before it follows a single voter to a later epoch.
 	raisePatience = 5 * time.Second
 )
@@ -83,6 +85,12 @@ func (r *Replica) takeStock(now time.Time) error {
 	p, against := r.parting(now, panel)
 	if next, leave := p.Leave(panel); leave && (r.doubting() || now.Sub(r.entered) > minEpoch) {
 		return r.halt(next, r.why(against))
+	}
+	if ahead := slices.ContainsFunc(p.Wants, func(e ordering.Epoch) bool { return e > p.Epoch }); ahead && now.Sub(r.sought) > seekEvery {
+		r.sought = now
+		if next := r.leftAt(); next > p.Epoch {
+			return r.halt(next, r.why(against))
+		}
 	}
 	if _, voter := panel.Voter(r.id); voter && p.Lonely && !r.doubting() {
 		return r.doubt("no majority follows the log as this replica does: " + strings.Join(against, "; "))

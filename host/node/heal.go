@@ -92,11 +92,15 @@ func (r *Replica) tryHeal(ctx context.Context) error {
 // by an operator's word, when those that it knew to vote will never be a majority again. Its promise counts for nobody there, and what
 // it is to find there has to prove itself as ever. 0: there are none.
 func (r *Replica) leftAt() ordering.Epoch {
-	infos, err := r.infos()
+	known := r.machine.Members()
+	if known.Voters() == 0 {
+		return 0
+	}
+	infos, err := r.gather(func(infos []host.Info) bool { return voters(infos, known) >= known.Voters() })
 	if err != nil {
 		return 0
 	}
-	panel, ok := host.Learn(infos, r.machine.Members())
+	panel, ok := host.Learn(infos, known)
 	if _, voter := panel.Voter(r.id); !ok || voter {
 		return 0
 	}

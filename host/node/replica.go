@@ -87,6 +87,7 @@ type Replica struct {
 	doubted   time.Time               // since when it complains of the log; zero if it does not
 	lonely    time.Time               // since when no majority follows the log as it does; zero if one does
 	tried     time.Time               // when it last tried to follow the log again
+	sought    time.Time               // when it last asked whether others went on without it
 	contested ordering.Seq            // where another one has another log; 0: nowhere
 	told      time.Time               // when it last told where it stands
 	hindrance string                  // why there is no next epoch yet
@@ -282,6 +283,9 @@ func (r *Replica) begin() error {
 	r.entered = time.Now()
 	if r.promise.stopped() {
 		return r.halt(r.promise.Next, r.promise.Reason)
+	}
+	if next := r.leftAt(); next > r.promise.Epoch { // before it votes beside them
+		return r.halt(next, "others went on without this replica")
 	}
 	for r.log.get() == (absent{}) && time.Since(r.entered) < r.node.opts.ConfirmBreak {
 		// It was not found, which servers that have just started may say too.

@@ -1,0 +1,69 @@
+package sim
+
+import (
+	"context"
+	"testing"
+
+	"lockstep/audit"
+	"lockstep/guests/examples/kv"
+	"lockstep/host"
+	"lockstep/ordering"
+)
+
+// A majority is lost, an operator has the machine go on from the one that is left, and then all that were lost come back as
+// they were, to a log that is as it was: together they are a majority of what they know. They take the operator's word from the one
+// that it was given to, and none votes beside it.
+func TestLostMajorityReturns(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, shared(t))
+	c.deploy(audit.Majority)
+	c.load(5, true, patience, func(done <-chan struct{}) { <-done })
+	c.settled(func(int) bool { return false }, nil)
+	c.crash(1)
+	c.crash(2)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	left := c.nodes[0].node.Replica(machine)
+	in := left.Info()
+	base := ordering.Position{Epoch: in.Epoch, Seq: in.Seq, Chain: in.Chain}
+	if _, err := left.Recover(ctx, base, []audit.ReplicaID{c.nodes[0].name}, "the others are gone"); err != nil {
+		t.Fatal(err)
+	}
+	cl := c.client()
+	defer func() { _ = cl.Close() }()
+	calls := int64(0)
+	call := func() {
+		t.Helper()
+		out, err := cl.Call(ctx, kv.Add("after", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls++
+		if got, err := kv.DecodeNumber(out.Bytes); err != nil || got != calls {
+			t.Fatalf("the count is %d, %v, after %d calls", got, err, calls)
+		}
+	}
+	call()
+	astray := host.Batch{Session: host.Session{Client: host.ClientID{66}}, Inputs: []host.Input{{Number: 1, Payload: kv.Add("after", 1)}}}
+	votes, err := c.conn.SubscribeSync(host.OutputSubject(machine, astray.Session.Client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(1)
+	c.start(2)
+	log := c.log.Open()
+	defer func() { _ = log.Close() }()
+	if _, err := log.Append(ctx, astray.Encode()); err != nil { // by who does not know yet
+		t.Fatal(err)
+	}
+	for _, n := range c.nodes[1:] {
+		c.await("one that was lost to go to where the other one is, without a vote", func() bool {
+			in := n.node.Replica(machine).Info()
+			return in.Log == 2 && in.Phase == host.PhaseObserving && in.Seq == c.last() && in.Chain == left.Info().Chain
+		})
+		call()
+	}
+	if n, _, err := votes.Pending(); err != nil || n > 0 {
+		t.Errorf("%d votes, %v, for an entry of the epoch that an operator has ended", n, err)
+	}
+}
