@@ -57,6 +57,7 @@ func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 // startOver gives up all that this replica has, where its journal overlaps with a log that does
 // not show any more whether it is on its way: others have a state.
 func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
+	r.replay()
 	state, err := log.State(ctx)
 	if err != nil || state.First > max(r.journal.Last().Seq, r.machine.Seq()) {
 		return err
@@ -70,6 +71,25 @@ func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
 	}
 	r.partial = true // of its memory the pages that are alike need not be brought
 	return nil
+}
+
+// replay has the memory be what the journal leads to, as far as it does here, so that a transfer brings what differs from
+// that. Nobody is told of what comes of it.
+func (r *Replica) replay() {
+	for r.machine.Seq() < r.journal.Durable().Seq {
+		entries, err := r.journal.Read(r.machine.Seq()+1, 1, 0)
+		if err != nil {
+			return
+		}
+		t, err := r.machine.ApplyParsed(r.parse(entries)[0])
+		if err != nil {
+			r.logger.Debug("journal is not replayed to its end", "err", err)
+			return
+		}
+		if t.Checkpoint != nil {
+			t.Checkpoint.Memory.Release()
+		}
+	}
 }
 
 // enter makes the replica be in an epoch.

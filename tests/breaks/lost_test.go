@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -61,7 +62,8 @@ func TestLostOneReturns(t *testing.T) {
 	// The epoch's log does not show any more how it began, and overlaps with what the one that comes back has read.
 	await(t, "the log to be cut", func() bool { return p.logFirst() > plan.Base.Seq+1 })
 
-	// As it was, and as nobody is to do it.
+	// As it was, and as nobody is to do it. Then the same disk again.
+	restore := p.keep(filepath.Join(p.Dir(lost), "node"))
 	p.Relaunch(t, lost)
 	await(t, "the server that came back to take clients", func() bool { return p.reachable(lost) })
 	pace := time.NewTicker(100 * time.Millisecond) // so that what servers and replicas do by their timers happens meanwhile
@@ -76,6 +78,7 @@ func TestLostOneReturns(t *testing.T) {
 	p.rightOrFails(p.reach(lost), 60)
 
 	p.Kill(lost)
+	restore()
 	back := p.Add(t, lost)
 	m := &membership.Cluster{Machine: machine, Client: cl, Conn: p.conn, System: p.Connect(t, nodeproc.System), Embedded: true}
 	if err := m.Join(within(t, patience), nodeproc.Replica(back)); err != nil {
