@@ -47,7 +47,7 @@ printed.`,
 			o.Prompt = isTerminal(os.Stdin) && isTerminal(os.Stdout)
 			o.Color = isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""
 			o.Logger = devLogger(verbose, o.Color)
-			if o.Engine, err = guestEngine(engine.Compiler); err != nil {
+			if o.Engine, err = guestEngine(engine.Auto); err != nil {
 				return err
 			}
 			return errors.Join(dev.Run(c.Context(), o), o.Engine.Close())

@@ -12,7 +12,7 @@ import (
 // kept in the user's cache, so that the next run begins at once.
 func guestEngine(kind engine.Kind) (*engine.Engine, error) {
 	config := engine.Config{Kind: kind, Workers: runtime.GOMAXPROCS(0), Lines: true}
-	if cache, err := os.UserCacheDir(); err == nil && kind == engine.Compiler {
+	if cache, err := os.UserCacheDir(); err == nil && kind.Resolve() == engine.Compiler {
 		config.CacheDir = filepath.Join(cache, "lockstep")
 	}
 	e, err := engine.New(config)

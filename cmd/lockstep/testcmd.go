@@ -66,7 +66,7 @@ outputs, gas and final states must be equal.
 			return runScripts(c, r, wasm, scripts, kinds, config)
 		},
 	}
-	c.Flags().StringVar(&kind, "engine", "compiler", "compiler, interpreter, or both: then they are compared")
+	c.Flags().StringVar(&kind, "engine", engine.Auto.String(), "compiler, interpreter, auto (the compiler on amd64, else the interpreter), or both: then they are compared")
 	c.Flags().Uint64Var(&config.InputGas, "gas", 0, fmt.Sprintf("bound on one input's gas (0: %d)", uint64(host.DefaultInputGas)))
 	c.Flags().Uint32Var(&config.MaxMemory, "memory-pages", 0, fmt.Sprintf("bound on the guest's memory in pages of 64 KiB (0: %d)", host.DefaultMaxMemory))
 	return c
@@ -81,15 +81,14 @@ exports one, must hold after each command. INPUT and BYTES are a word, a
 string quoted as in Go, hex:0102, json:{"a": 1} (as CBOR), or @file of the archive.`
 
 func engines(name string) ([]engine.Kind, error) {
-	switch name {
-	case "both":
+	if name == "both" {
 		return []engine.Kind{engine.Compiler, engine.Interpreter}, nil
-	case engine.Compiler.String():
-		return []engine.Kind{engine.Compiler}, nil
-	case engine.Interpreter.String():
-		return []engine.Kind{engine.Interpreter}, nil
 	}
-	return nil, usage("engine is %q: want compiler, interpreter or both", name)
+	kind, err := engine.ParseKind(name)
+	if err != nil {
+		return nil, usage("%w, or both", err)
+	}
+	return []engine.Kind{kind}, nil
 }
 
 func runScripts(c *cobra.Command, r *remote, wasm []byte, scripts []string, kinds []engine.Kind, config host.Config) error {
@@ -100,6 +99,9 @@ func runScripts(c *cobra.Command, r *remote, wasm []byte, scripts []string, kind
 		}
 	}()
 	for _, kind := range kinds {
+		if warning := kind.Warning(); warning != "" {
+			_, _ = fmt.Fprintln(c.ErrOrStderr(), "warning:", warning)
+		}
 		e, err := guestEngine(kind)
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ type Config struct {
 
 	HTTP string `toml:"http" comment:"host:port of /metrics, /healthz and /readyz. Empty: none."`
 
-	Engine  string `toml:"engine" comment:"How guests run: compiler or interpreter. Replicas of both agree on everything."`
+	Engine  string `toml:"engine" comment:"How guests run: compiler, interpreter, or auto: the compiler on amd64, else the interpreter.\nReplicas of both agree on everything."`
 	Tracker string `toml:"tracker" comment:"How written pages are found: auto, userfaultfd, memfd or compare."`
 	Keep    int    `toml:"keep" comment:"Checkpoints kept of each machine."`
 
@@ -57,7 +57,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Name: hostName(), Data: "lockstep-data", Listen: "127.0.0.1:4222", Cluster: "lockstep",
-		HTTP: "127.0.0.1:8222", Engine: "compiler", Tracker: "auto", Keep: 2, LogLevel: "info", LogFormat: "text",
+		HTTP: "127.0.0.1:8222", Engine: engine.Auto.String(), Tracker: "auto", Keep: 2, LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -176,14 +176,11 @@ func hostPort(key, value string) error {
 }
 
 func (c Config) engineConfig() (engine.Config, error) {
-	e := engine.Config{CacheDir: filepath.Join(c.Data, "compiled")}
-	switch c.Engine {
-	case engine.Compiler.String():
-	case engine.Interpreter.String():
-		e.Kind = engine.Interpreter
-	default:
-		return e, fmt.Errorf("engine is %q: want compiler or interpreter", c.Engine)
+	kind, err := engine.ParseKind(c.Engine)
+	if err != nil {
+		return engine.Config{}, err
 	}
+	e := engine.Config{Kind: kind, CacheDir: filepath.Join(c.Data, "compiled")}
 	for _, kind := range []paging.Kind{paging.Auto, paging.Userfaultfd, paging.Memfd, paging.Compare} {
 		if c.Tracker == kind.String() {
 			e.Tracker = kind

@@ -113,6 +113,9 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if warning := engineConfig.Kind.Warning(); warning != "" {
+		d.logger.Warn(warning)
+	}
 	engineConfig.Workers = runtime.GOMAXPROCS(0)
 	if d.engine, err = engine.New(engineConfig); err != nil {
 		return fmt.Errorf("start engine: %w", err)
@@ -135,7 +138,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	desk := &Desk{Node: d.node, Conn: d.conn, Self: admin.Node{Version: d.opts.Version, Engine: d.config.Engine}, Logger: d.logger}
+	desk := &Desk{Node: d.node, Conn: d.conn, Self: admin.Node{Version: d.opts.Version, Engine: d.engine.Kind().String()}, Logger: d.logger}
 	if d.server != nil {
 		desk.Room = d.server.Full
 		desk.Self.Server = d.server.ClientURL()

@@ -34,26 +34,7 @@ import (
 	"lockstep/snapshot/paging"
 )
 
-// Kind is how guests run. Replicas of different kinds agree on everything.
-type Kind uint8
-
-// The kinds.
-const (
-	Compiler    Kind = iota // machine code
-	Interpreter             // 25 to 75 times slower, on any CPU
-)
-
-func (k Kind) String() string {
-	switch k {
-	case Compiler:
-		return "compiler"
-	case Interpreter:
-		return "interpreter"
-	}
-	return fmt.Sprintf("engine kind %d", uint8(k))
-}
-
-// Config of an engine. The zero value compiles with one worker and keeps no
+// Config of an engine. The zero value runs guests as Auto says, compiles with one worker and keeps no
 // cache. Nothing in it changes what guests do.
 type Config struct {
 	Kind Kind
@@ -101,6 +82,7 @@ func New(config Config) (_ *Engine, err error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	config.Kind = config.Kind.Resolve()
 	e := &Engine{config: config, turns: newTurns()}
 	ctx := context.Background()
 	rc := wazero.NewRuntimeConfigInterpreter()
@@ -133,6 +115,9 @@ func New(config Config) (_ *Engine, err error) {
 	}
 	return e, nil
 }
+
+// Kind is how guests run: Compiler or Interpreter.
+func (e *Engine) Kind() Kind { return e.config.Kind }
 
 // Close frees all compiled code. Guests must be closed before.
 func (e *Engine) Close() error {

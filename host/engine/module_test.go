@@ -17,7 +17,7 @@ import (
 )
 
 func TestConfigValidate(t *testing.T) {
-	for _, bad := range []engine.Config{{Kind: 2}, {Workers: -1}, {Workers: 65}} {
+	for _, bad := range []engine.Config{{Kind: engine.Interpreter + 1}, {Workers: -1}, {Workers: 65}} {
 		if _, err := engine.New(bad); err == nil {
 			t.Errorf("%+v: no error", bad)
 		}

@@ -31,7 +31,7 @@ import (
 // Options of a machine. The zero value is good.
 type Options struct {
 	Config host.Config    // zero values are the host's defaults
-	Engine *engine.Engine // to share compiled code between tests; nil: a compiling one of its own
+	Engine *engine.Engine // to share compiled code between tests; nil: one of its own, of kind engine.Auto
 	Time   time.Time      // at which the guest is deployed; zero is 2026-01-01 UTC
 	Caller host.ClientID  // whom Apply and Query speak for
 }

@@ -35,7 +35,7 @@ type Options struct {
 	Nodes int    // that found the cluster; 0 is 3
 	Dir   string // one folder for each node
 	// Engines run the guests of the nodes in order; the caller closes them after
-	// the cluster. Nodes without one share one that compiles.
+	// the cluster. Nodes without one share one of kind engine.Auto.
 	Engines []*engine.Engine
 	// TransferRate is that of each node's options.
 	TransferRate int
@@ -220,7 +220,7 @@ func (c *Cluster) startNode(ctx context.Context, i int) error {
 		return fmt.Errorf("connect node %s: %w", p.name, err)
 	}
 	p.node, err = node.Open(ctx, node.Options{
-		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: p.conn, Engine: c.engine(i),
+		Name: audit.ReplicaID(p.name), Dir: filepath.Join(c.dir(i), "node"), Conn: p.conn, Engine: c.Engine(i),
 		Logger: c.opts.Logger, OnEvent: c.opts.OnEvent, ConfirmBreak: confirm, TransferRate: c.opts.TransferRate, MaxMemory: c.opts.MaxMemory,
 	})
 	if err != nil {
@@ -240,7 +240,8 @@ func (c *Cluster) connectOwn(ctx context.Context, p *peer) (*nats.Conn, error) {
 	return nats.Connect("", append(jetstream.ConnOptions("node "+p.name, c.opts.Logger), p.server.InProcess())...)
 }
 
-func (c *Cluster) engine(i int) *engine.Engine {
+// Engine is the one that runs the guests of node i.
+func (c *Cluster) Engine(i int) *engine.Engine {
 	if i < len(c.opts.Engines) {
 		return c.opts.Engines[i]
 	}

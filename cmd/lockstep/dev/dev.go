@@ -129,7 +129,7 @@ func (s *session) open(ctx context.Context, wasm []byte) (err error) {
 		if err != nil {
 			return err
 		}
-		desk := &daemon.Desk{Node: s.cluster.Node(i), Conn: conn, Self: admin.Node{Version: s.Version, Server: s.cluster.URLs()[i], Engine: "compiler"}, Logger: s.logger()}
+		desk := &daemon.Desk{Node: s.cluster.Node(i), Conn: conn, Self: admin.Node{Version: s.Version, Server: s.cluster.URLs()[i], Engine: s.cluster.Engine(i).Kind().String()}, Logger: s.logger()}
 		if err := desk.Serve(); err != nil {
 			return err
 		}

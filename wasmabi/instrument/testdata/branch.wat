@@ -1,5 +1,5 @@
-;; Conditional branches on `0 < (x & y)`, which wazero v1.12.0's compiler takes the wrong way: the zero on the left, in
-;; place, as i64, and where the compiler sees it only after it looked through locals, shifts by nothing, and blocks
+;; Conditional branches on an order of a zero and `x & y`, which wazero v1.12.0's compiler takes the wrong way: the zero on the right, which
+;; is wrong on arm64, if unsigned; on the left, in place, as i64, and where the compiler sees it only after it looked through locals, shifts by nothing, and blocks
 ;; that have one value however they are left. Each returns 1 where the condition holds.
 (module
   (func (export "if_lt_s") (param i32 i32) (result i32)
@@ -8,6 +8,18 @@
     (if (result i32) (i32.gt_s (i32.const 0) (i32.and (local.get 0) (local.get 1))) (then (i32.const 1)) (else (i32.const 0))))
   (func (export "if_le_u") (param i32 i32) (result i32)
     (if (result i32) (i32.le_u (i32.const 0) (i32.and (local.get 0) (local.get 1))) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "right_lt_u") (param i32 i32) (result i32)
+    (if (result i32) (i32.lt_u (i32.and (local.get 0) (local.get 1)) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "right_ge_u") (param i32 i32) (result i32)
+    (if (result i32) (i32.ge_u (i32.and (local.get 0) (local.get 1)) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "right_gt_u") (param i32 i32) (result i32)
+    (if (result i32) (i32.gt_u (i32.and (local.get 0) (local.get 1)) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "right_le_u") (param i32 i32) (result i32)
+    (if (result i32) (i32.le_u (i32.and (local.get 0) (local.get 1)) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "right_lt_s") (param i32 i32) (result i32)
+    (if (result i32) (i32.lt_s (i32.and (local.get 0) (local.get 1)) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
+  (func (export "right_gt_s") (param i32 i32) (result i32)
+    (if (result i32) (i32.gt_s (i32.and (local.get 0) (local.get 1)) (i32.const 0)) (then (i32.const 1)) (else (i32.const 0))))
   (func (export "br_if_lt_s") (param i32 i32) (result i32)
     (block (br_if 0 (i32.lt_s (i32.const 0) (i32.and (local.get 0) (local.get 1)))) (return (i32.const 0)))
     (i32.const 1))
