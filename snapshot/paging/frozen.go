@@ -12,12 +12,18 @@ import (
 // implements snapshot.Frozen.
 type Frozen struct {
 	mu        sync.Mutex
-	committed []byte            // the mapping, up to the size then; nil once released
-	next      uint32            // pages below were read or passed over
-	kept      map[uint32][]byte // overwritten since, at next and above
-	last      []byte            // what Page returned
-	mapping   *mapping          // to give back on release; nil while the memory has it
+	committed []byte   // the mapping, up to the size then; nil once released
+	next      uint32   // pages below were read or passed over
+	kept      []byte   // a mapping with the pages that were overwritten since, each at its place; nil while there is none
+	has       []bool   // pages in kept
+	dropped   uint32   // pages of kept below were given back
+	last      []byte   // what Page returned
+	mapping   *mapping // to give back on release; nil while the memory has it
 }
+
+// keptApart is the number of pages after which those of kept that were read are given back.
+// They are in a mapping since the collector would let as much again pile up.
+const keptApart = 64
 
 // mapping is a committed memory that outlives its Memory while it is read.
 type mapping struct {
@@ -28,7 +34,7 @@ type mapping struct {
 
 // Freeze returns the committed memory as it is now.
 func (m *Memory) Freeze() *Frozen {
-	f := &Frozen{committed: m.Committed(), kept: make(map[uint32][]byte)}
+	f := &Frozen{committed: m.Committed()}
 	m.frozen = append(m.frozen, f)
 	return f
 }
@@ -40,12 +46,16 @@ func (f *Frozen) Page(index uint32) []byte {
 	if index < f.next {
 		panic(fmt.Sprintf("paging: frozen page %d is read after %d", index, f.next-1))
 	}
-	f.next = index + 1
-	if kept, ok := f.kept[index]; ok {
-		delete(f.kept, index)
-		return kept
+	if f.kept != nil && index >= f.dropped+keptApart {
+		drop(f.kept[uint64(f.dropped)*PageSize : uint64(index)*PageSize])
+		f.dropped = index
 	}
-	f.last = append(f.last[:0], page(f.committed, index)...)
+	f.next = index + 1
+	from := f.committed
+	if f.kept != nil && f.has[index] {
+		from = f.kept
+	}
+	f.last = append(f.last[:0], page(from, index)...)
 	return f.last
 }
 
@@ -53,7 +63,10 @@ func (f *Frozen) Page(index uint32) []byte {
 func (f *Frozen) Release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.committed, f.kept = nil, nil
+	if f.kept != nil {
+		mustRelease(f.kept)
+	}
+	f.committed, f.kept, f.has = nil, nil, nil
 	if f.mapping != nil {
 		f.mapping.leave()
 		f.mapping = nil
@@ -69,11 +82,24 @@ func (f *Frozen) keep(pages []uint32) bool {
 		if i < f.next || uint64(i) >= uint64(len(f.committed))/PageSize {
 			continue
 		}
-		if _, has := f.kept[i]; !has {
-			f.kept[i] = slices.Clone(page(f.committed, i))
+		if f.kept == nil {
+			f.reserve()
+		}
+		if !f.has[i] {
+			f.has[i] = true
+			copy(page(f.kept, i), page(f.committed, i))
 		}
 	}
 	return f.committed != nil
+}
+
+// reserve makes room for what is kept. To have no address space left is to have no memory left.
+func (f *Frozen) reserve() {
+	kept, err := reserve(uint64(len(f.committed)))
+	if err != nil {
+		panic(fmt.Sprintf("paging: reserve %d bytes: %v", len(f.committed), err))
+	}
+	f.kept, f.has = kept, make([]bool, len(f.committed)/PageSize)
 }
 
 // keep is to be called before committed pages change.
@@ -127,7 +153,12 @@ func (b *mapping) leave() {
 	if b.readers--; b.readers > 0 {
 		return
 	}
-	if err := release(b.bytes); err != nil {
-		panic(fmt.Sprintf("paging: give back address space: %v", err)) // a mistake of ours
+	mustRelease(b.bytes)
+}
+
+// mustRelease gives address space back. That it fails is a mistake of ours.
+func mustRelease(b []byte) {
+	if err := release(b); err != nil {
+		panic(fmt.Sprintf("paging: give back address space: %v", err))
 	}
 }

@@ -162,3 +162,35 @@ func BenchmarkFreeze(b *testing.B) {
 		})
 	}
 }
+
+// Pages that are kept for a reader are given back as it goes on.
+func TestKeptIsGivenBack(t *testing.T) {
+	const size = 64 << 20
+	m := open(t, Auto, size)
+	if m.Tracker() == Compare {
+		t.Skip("nothing tells here what is resident") // no Linux
+	}
+	m.Grow(size)
+	write := func(v byte) {
+		for at := 0; at < size; at += PageSize {
+			m.Live()[at] = v
+		}
+		m.Commit()
+	}
+	write(1)
+	f := m.Freeze()
+	before := resident(t)
+	write(2)
+	if grown := resident(t) - before; grown < size/2 || grown > size*5/4 {
+		t.Errorf("%d MiB were kept of %d", grown>>20, size>>20)
+	}
+	for i := range uint32(size / PageSize) {
+		if f.Page(i)[0] != 1 {
+			t.Fatalf("frozen page %d changed", i)
+		}
+	}
+	if grown := resident(t) - before; grown > size/8 {
+		t.Errorf("%d MiB are kept when all was read", grown>>20)
+	}
+	f.Release()
+}
