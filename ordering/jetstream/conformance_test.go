@@ -159,7 +159,6 @@ func nextEpoch(c servers, cfg jetstream.Config, open func(*testing.T, jetstream.
 			if err != nil {
 				t.Fatal(err)
 			}
-			awaitLeader(t, nc, cfg.SeedSubject())
 			return founder{f, func() {
 				for i := range c.Len() {
 					awaitLeader(t, c.Connect(t, i), cfg.InputSubject())

@@ -164,12 +164,31 @@ func (f *founding) State(ctx context.Context) (ordering.State, error) {
 	return in.state(f.cfg.Epoch), nil
 }
 
+// seedPause is between one try to reach a log that nobody leads yet and the next one.
+const seedPause = 50 * time.Millisecond
+
+// ask sends a message to the log's leader. A log that was just made may have none that is known here, and then nobody has
+// the message: it is sent again for as long as there is time.
+func (f *founding) ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	for {
+		reply, err := f.nc.RequestMsgWithContext(ctx, m)
+		if !errors.Is(err, nats.ErrNoResponders) {
+			return reply, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), err)
+		case <-time.After(seedPause):
+		}
+	}
+}
+
 // Seed is ordering.Founding's.
 func (f *founding) Seed(ctx context.Context, e ordering.Entry) error {
 	m := nats.NewMsg(f.subj)
 	m.Data = encodeSeed(e)
 	m.Header.Set(njs.ExpectedLastSeqHeader, strconv.FormatUint(uint64(e.Seq-1), 10))
-	reply, err := f.nc.RequestMsgWithContext(ctx, m)
+	reply, err := f.ask(ctx, m)
 	if err != nil {
 		return fmt.Errorf("seed log %s at %d: %w", f.cfg.Ref, e.Seq, err)
 	}
