@@ -29,6 +29,7 @@ type Pending struct {
 	flight  *flight       // nil while it is not sent
 	done    chan struct{} // closed with the result
 
+	held    bool // until replicas have said that the machine is deployed; see deployed.go
 	sent    bool // published at least once
 	before  bool // maybe in another entry too, or by a client before this one
 	ordered bool // acknowledged by the log
@@ -52,20 +53,25 @@ func (c *Client) Call(ctx context.Context, input []byte) (Output, error) {
 	if err := c.deployed(ctx); err != nil {
 		return Output{}, err
 	}
-	p, err := c.CallAsync(input)
+	p, err := c.input(&Pending{payload: input})
 	if err != nil {
 		return Output{}, err
 	}
 	return p.settle(ctx)
 }
 
-// CallAsync sends an input and returns at once. It does not look whether the
-// machine is deployed. The input is not to be changed before the call is done.
+// CallAsync sends an input and returns at once. The input is not to be changed
+// before the call is done. Where Call would have returned an error without sending
+// anything, since the machine is not deployed or nobody hosts it, that is the result.
 func (c *Client) CallAsync(input []byte) (*Pending, error) {
-	if len(input) > wasmabi.MaxInput {
+	return c.input(&Pending{payload: input, held: true})
+}
+
+func (c *Client) input(p *Pending) (*Pending, error) {
+	if len(p.payload) > wasmabi.MaxInput {
 		return nil, host.ErrInputTooLarge
 	}
-	return c.enqueue(&Pending{payload: input})
+	return c.enqueue(p)
 }
 
 // Done is closed when the call has a result.
@@ -119,25 +125,6 @@ func (p *Pending) fail(err error) *FailError {
 		f.Fate, f.Seq = Ordered, p.seq
 	}
 	return f
-}
-
-// deployed returns a *RefusedError if every replica that answers says that the
-// machine has no guest: there are no voters then, and nobody would answer a
-// call. It asks only as long as no membership is known.
-func (c *Client) deployed(ctx context.Context) error {
-	if c.known.Load() {
-		return nil
-	}
-	infos, err := c.Infos(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range infos {
-		if infos[i].Deployed {
-			return nil
-		}
-	}
-	return &RefusedError{Refusal: host.RefusedNotDeployed}
 }
 
 // control sends a control input and waits like Call.

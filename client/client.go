@@ -149,6 +149,7 @@ type Client struct {
 	next       uint64 // number of the next call
 	floor      uint64 // lowest number of an open call, or next
 	learning   bool
+	asking     bool // whether the machine is deployed
 	reads      [modes]reads
 	responders responders
 	closed     bool

@@ -94,6 +94,53 @@ func TestFateOfACall(t *testing.T) {
 	}
 }
 
+// Calls to a machine that is not deployed are refused without being sent, in whichever way
+// they are made; a DEPLOY behind them goes, and so do calls behind that.
+func TestCallsBeforeDeploy(t *testing.T) {
+	urls := deployed("early") // for the servers
+	if err := shared.cluster.Host(within(t, patience), "none"); err != nil {
+		t.Fatal(err)
+	}
+	log := &deafLog{sent: make(chan struct{}, 64)}
+	c := connect(t, client.Options{Machine: "none", URLs: urls, OpenLog: func(ordering.Epoch) (client.Log, error) { return log, nil }})
+	var pending []*client.Pending
+	for range 3 {
+		p, err := c.CallAsync(add(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending = append(pending, p)
+	}
+	_, err := c.Call(within(t, patience), add(1))
+	refused := func(err error) bool {
+		var r *client.RefusedError
+		return errors.As(err, &r) && r.Refusal == host.RefusedNotDeployed
+	}
+	if !refused(err) {
+		t.Errorf("call: %v", err)
+	}
+	for i, p := range pending {
+		if _, err := p.Wait(within(t, patience)); !refused(err) {
+			t.Errorf("asynchronous call %d: %v", i, err)
+		}
+	}
+	if len(log.sent) != 0 {
+		t.Errorf("%d entries were sent", len(log.sent))
+	}
+
+	c = connect(t, client.Options{Machine: "none", URLs: urls})
+	if err := deploy(within(t, patience), "none"); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.CallAsync(add(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := p.Wait(within(t, patience)); err != nil || number(out.Bytes) != 2 {
+		t.Errorf("asynchronous call of a client that came before DEPLOY: %x, %v", out.Bytes, err)
+	}
+}
+
 // A call that is made again after its receipt was forgotten is a typed error, and is not
 // applied again.
 func TestRetryThatComesTooLate(t *testing.T) {

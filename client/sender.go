@@ -84,7 +84,7 @@ func (c *Client) send(ctx context.Context) {
 func (c *Client) waits() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.queue) > 0 && len(c.flights) < c.opts.Window
+	return len(c.queue) > 0 && len(c.flights) < c.opts.Window && c.free(c.queue[0])
 }
 
 // depart sends the next entry, and reports whether there was one to send and
@@ -94,7 +94,7 @@ func (c *Client) waits() bool {
 func (c *Client) depart(hurry bool) bool {
 	c.mu.Lock()
 	if len(c.queue) == 0 || len(c.flights) >= c.opts.Window ||
-		len(c.flights) > 0 && !hurry && len(c.queue) < c.open/c.opts.Window {
+		len(c.flights) > 0 && !hurry && len(c.queue) < c.open/c.opts.Window || !c.free(c.queue[0]) {
 		c.mu.Unlock()
 		return false
 	}
@@ -131,7 +131,7 @@ func (c *Client) board() *flight {
 	bytes, taken := 0, 0
 	for _, p := range c.queue {
 		full := len(f.calls) == host.MaxBatch || bytes+len(p.payload) > maxPayload
-		if len(f.calls) > 0 && (full || p.control != nil) || p.number >= c.floor+numbersAhead {
+		if len(f.calls) > 0 && (full || p.control != nil) || p.number >= c.floor+numbersAhead || !c.free(p) {
 			break
 		}
 		taken++

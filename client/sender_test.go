@@ -25,6 +25,7 @@ func TestIdleCallDoesNotWait(t *testing.T) {
 	log := new(takingLog)
 	c := &Client{opts: Options{Machine: "kv", Window: 4}, log: log, wake: make(chan struct{}, 1),
 		calls: make(map[uint64]*Pending), flights: make(map[*flight]struct{}), next: 1, floor: 1}
+	c.known.Store(true)
 	call := func() {
 		t.Helper()
 		if _, err := c.CallAsync([]byte("x")); err != nil {
