@@ -22,7 +22,7 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%+v: no error", bad)
 		}
 	}
-	if _, err := engine.New(engine.Config{CacheDir: "/dev/null/cache"}); err == nil {
+	if _, err := engine.New(engine.Config{Kind: engine.Compiler, CacheDir: "/dev/null/cache"}); err == nil {
 		t.Error("cache below a file: no error")
 	}
 }
@@ -121,7 +121,7 @@ func TestCacheDamaged(t *testing.T) {
 	dir := t.TempDir()
 	compile := func() {
 		t.Helper()
-		e := newEngine(t, engine.Config{CacheDir: dir})
+		e := newEngine(t, engine.Config{Kind: engine.Compiler, CacheDir: dir})
 		m, err := e.Compile(guesttest.Module(t, "probe"), 0)
 		if err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestCacheDamaged(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(files[0])); err != nil {
 		t.Fatal(err)
 	}
-	e := newEngine(t, engine.Config{CacheDir: dir})
+	e := newEngine(t, engine.Config{Kind: engine.Compiler, CacheDir: dir})
 	if err := os.RemoveAll(filepath.Dir(files[0])); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func BenchmarkCompile(b *testing.B) {
 	b.Run("cached", func(b *testing.B) {
 		dir := b.TempDir()
 		compile := func() {
-			if _, err := newEngine(b, engine.Config{CacheDir: dir}).Compile(kv.V1, 0); err != nil {
+			if _, err := newEngine(b, engine.Config{Kind: engine.Compiler, CacheDir: dir}).Compile(kv.V1, 0); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -20,7 +20,10 @@ func lacking(kind Kind) string {
 		if err != nil {
 			return "the system call is refused: " + err.Error()
 		}
-		_ = unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
+		if holds, err := holeIsZero(fd); err != nil || !holds {
+			return fmt.Sprintf("a hole made in a file in memory is not zero (%v)", err)
+		}
 		if _, err := os.Stat("/proc/self/pagemap"); err != nil {
 			return err.Error()
 		}
@@ -43,6 +46,21 @@ func lacking(kind Kind) string {
 	}
 	_ = unix.Close(int(fd))
 	return ""
+}
+
+// holeIsZero tells whether madvise(2) does as it says; under QEMU's user-mode emulation it does not.
+func holeIsZero(fd int) (bool, error) {
+	if err := unix.Ftruncate(fd, PageSize); err != nil {
+		return false, err
+	}
+	b, err := unix.Mmap(fd, 0, PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return false, err
+	}
+	b[0] = 1
+	err = unix.Madvise(b, unix.MADV_REMOVE)
+	zero := b[0] == 0
+	return zero, errors.Join(err, unix.Munmap(b))
 }
 
 // forbiddenEnv makes this binary forbid itself system calls, by number, before it
