@@ -160,6 +160,14 @@ var ErrLogin = errors.New("nothing was asked")
 // error; a connection that breaks later comes back by itself. An error with the files
 // that say who connects is ErrLogin (wrapped).
 func (c Context) Connect(name string) (*nats.Conn, error) {
+	conn, err := c.connect(name)
+	if err != nil && c.Name != "" {
+		return nil, fmt.Errorf("context %s: %w", c.Name, err) // which was maybe selected long ago
+	}
+	return conn, err
+}
+
+func (c Context) connect(name string) (*nats.Conn, error) {
 	url := c.URL
 	if url == "" {
 		url = DefaultURL

@@ -26,7 +26,7 @@ func (d *daemon) listenHTTP(addr string) (*httpServer, error) {
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, listenError(addr, err)
+		return nil, listenError("http", addr, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", d.meter.Handler())
@@ -111,14 +111,14 @@ func (h *httpServer) close() error {
 }
 
 // listenError says what to do about an address that cannot be listened on.
-func listenError(addr string, err error) error {
+func listenError(setting, addr string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("listen on %s: address is in use by another process: stop it, or choose another address", addr)
+		return fmt.Errorf("%s: listen on %s: address is in use by another process: stop it, or choose another address", setting, addr)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("listen on %s: permission denied: ports below 1024 are the system's, choose a higher one", addr)
+		return fmt.Errorf("%s: listen on %s: permission denied: ports below 1024 are the system's, choose a higher one", setting, addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("listen on %s: this computer has no such address: name one of its own, or 0.0.0.0 for all", addr)
+		return fmt.Errorf("%s: listen on %s: this computer has no such address: name one of its own, or 0.0.0.0 for all", setting, addr)
 	}
-	return fmt.Errorf("listen on %s: %w", addr, err)
+	return fmt.Errorf("%s: listen on %s: %w", setting, addr, err)
 }

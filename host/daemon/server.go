@@ -45,8 +45,8 @@ func (d *daemon) startServer(ctx context.Context) error {
 	if c.ClusterListen != "" {
 		o.Cluster, o.ClusterListen, o.Advertise, o.Routes = c.Cluster, c.ClusterListen, c.ClusterAdvertise, c.Routes
 	}
-	for _, addr := range []string{c.Listen, c.ClusterListen} {
-		if err := free(addr); err != nil {
+	for _, l := range [][2]string{{"listen", c.Listen}, {"cluster_listen", c.ClusterListen}} {
+		if err := free(l[0], l[1]); err != nil {
 			return err
 		}
 	}
@@ -73,14 +73,14 @@ func (d *daemon) startServer(ctx context.Context) error {
 const patience = 5 * time.Second
 
 // free says whether an address can be listened on, before nats-server finds out
-// in the middle of its start. An empty one is.
-func free(addr string) error {
+// in the middle of its start. An empty one is. The setting is where the address comes from.
+func free(setting, addr string) error {
 	if addr == "" || strings.HasSuffix(addr, ":-1") {
 		return nil
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return listenError(addr, err)
+		return listenError(setting, addr, err)
 	}
 	return l.Close()
 }
