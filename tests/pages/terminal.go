@@ -92,11 +92,12 @@ func (t *terminal) run(command, typed string) (string, error) {
 		t.kill()
 	}
 	out, _ := os.ReadFile(script + ".out") // none: nothing was printed
-	return killed.ReplaceAllString(string(out), ""), err
+	return aside.ReplaceAllString(string(out), ""), err
 }
 
-// killed is what bash says of a job that a page has killed.
-var killed = regexp.MustCompile(`(?m)^\S+: line \d+: +\d+ Killed .*\n`)
+// aside is what is printed beside what a command has to say: bash's word of a job that a page has killed, and, on a slow
+// machine, a command's that it waits for nodes which are being started.
+var aside = regexp.MustCompile(`(?m)^(\S+: line \d+: +\d+ Killed .*|waiting for (the nodes|a server at \S+))\n`)
 
 // beside runs a command in a terminal of its own, until the end. wait returns when it says
 // that it is ready.
