@@ -57,11 +57,11 @@ func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 // startOver gives up all that this replica has, where its journal overlaps with a log that does
 // not show any more whether it is on its way: others have a state.
 func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
-	r.replay()
 	state, err := log.State(ctx)
 	if err != nil || state.First > max(r.journal.Last().Seq, r.machine.Seq()) {
 		return err
 	}
+	r.replay()
 	nothing := func(ordering.Position) bool { return false }
 	if err := r.discard(nothing); err != nil {
 		return err
