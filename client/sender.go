@@ -94,7 +94,7 @@ func (c *Client) waits() bool {
 func (c *Client) depart(hurry bool) bool {
 	c.mu.Lock()
 	if len(c.queue) == 0 || len(c.flights) >= c.opts.Window ||
-		len(c.flights) > 0 && !hurry && len(c.queue) < c.open/c.opts.Window || !c.free(c.queue[0]) {
+		len(c.flights) > 0 && !hurry && len(c.queue) < c.open/c.opts.Window {
 		c.mu.Unlock()
 		return false
 	}
@@ -125,7 +125,7 @@ func (c *Client) depart(hurry bool) bool {
 	return true
 }
 
-// board makes a flight of what is queued. The caller holds mu.
+// board makes a flight of what is queued, as far as it is free to go; nil: nothing is. The caller holds mu.
 func (c *Client) board() *flight {
 	f := &flight{sent: time.Now()}
 	bytes, taken := 0, 0
