@@ -88,13 +88,13 @@ func (b *credulous) Call(ctx context.Context, input []byte) (client.Output, erro
 // With one replica whose memory is flipped again and again, the client that counts votes is told nothing wrong, and one that
 // believes a single replica is, which the same checks find.
 func TestCredulousClientIsCaught(t *testing.T) {
-	tr := start(t, 1)
+	tr := start(t, "", 1)
 	if err := tr.flips(func() caller { return connect(t, tr.cluster) }); err != nil {
 		t.Errorf("the client that counts votes: %v", err)
 	}
 	// What the first left behind is not the second's: it has a cluster of its own.
 	for seed := range uint64(5) {
-		tr := start(t, seed+2)
+		tr := start(t, "", seed+2)
 		if err := tr.flips(func() caller { return newCredulous(t, tr.cluster) }); err != nil {
 			t.Logf("seed %d: caught: %v", seed+2, err)
 			return

@@ -1,6 +1,6 @@
 // Package linear checks that histories of calls are linearizable: clients call a register, a key-value store, a
 // queue and a bank on real nodes in processes of their own, while these are killed, stopped in their tracks, cut off
-// from each other, made to lead and to follow, replaced, and have bits of their memory flipped. Porcupine then looks for
+// from each other, made to lead and to follow, replaced, and have their clocks set wrong and bits of their memory flipped. Porcupine then looks for
 // an order of the calls that explains every answer.
 //
 //	go test ./tests/linear                        a few seeds

@@ -43,6 +43,8 @@ var faults = []fault{
 	{"cut off", 4, (*trial).cut},
 	{"cut off the leader", 2, (*trial).cutLeader},
 	{"step down", 3, (*trial).stepDown},
+	{"clock", 3, (*trial).clock},
+	{"clock of the leader", 3, (*trial).clockOfLeader},
 	{"flip a bit", 2, (*trial).flip},
 	{"replace", 1, (*trial).replace},
 }
@@ -144,6 +146,17 @@ func (tr *trial) stepDown(ctx context.Context) func() {
 		return func() {}
 	}
 	return func() {} // nobody leads just now
+}
+
+func (tr *trial) clock(context.Context) func() { return tr.setClock(tr.anyVoter()) }
+
+func (tr *trial) clockOfLeader(ctx context.Context) func() { return tr.setClock(tr.leader(ctx)) }
+
+// setClock has a clock step forward or back, by up to two hours, and back to the time.
+func (tr *trial) setClock(i int) func() {
+	most := []time.Duration{3 * time.Second, 5 * time.Minute, 2 * time.Hour}[tr.random.IntN(3)]
+	tr.cluster.SetClock(tr.t, i, (time.Duration(tr.random.Int64N(int64(2*most))) - most).Truncate(time.Second))
+	return func() { tr.cluster.SetClock(tr.t, i, 0) }
 }
 
 // flip flips a bit of a register, a key's value or a balance, once in a trial: of three voters one

@@ -55,11 +55,11 @@ func flipAt(r *rand.Rand) int {
 }
 
 // start starts three nodes that vote.
-func start(t *testing.T, seed uint64) *trial {
+func start(t *testing.T, program string, seed uint64) *trial {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c := nodeproc.Start(t, nodeproc.Options{Nodes: 3, Most: 4, Machines: []ordering.Name{machine}, Verbose: *verbose})
+	c := nodeproc.Start(t, nodeproc.Options{Nodes: 3, Most: 4, Machines: []ordering.Name{machine}, Verbose: *verbose, Program: program})
 	conn := c.Connect(t, jetstream.Login{})
 	cl := connect(t, c)
 	voters := []audit.ReplicaID{nodeproc.Replica(0), nodeproc.Replica(1), nodeproc.Replica(2)}
@@ -88,10 +88,11 @@ func connect(t *testing.T, c *nodeproc.Cluster) *client.Client {
 // between its beginning and its end, in which one machine alone gives these answers. Afterwards all voters
 // have read the same log and are in the same state.
 func TestLinearizable(t *testing.T) {
+	program := nodeproc.BuildClocked(t)
 	for i := range uint64(*runs) {
 		seed := *first + i
 		t.Run(fmt.Sprint("seed-", seed), func(t *testing.T) {
-			tr := start(t, seed)
+			tr := start(t, program, seed)
 			defer func() {
 				if t.Failed() {
 					t.Logf("faults: %v\nto repeat: go test ./tests/linear -run 'TestLinearizable' -runs=1 -seed=%d", tr, seed)

@@ -61,9 +61,24 @@ func partition(h []porcupine.Operation) (parts [][]porcupine.Operation) {
 	return parts
 }
 
-// checkers are those of all four machines.
+// checkers are those of all machines.
 func checkers() []func(history, time.Duration) error {
-	return []func(history, time.Duration) error{register.check, store.check, queue.check, bank.check}
+	return []func(history, time.Duration) error{register.check, store.check, queue.check, bank.check, clock}
+}
+
+// clock wants the ordered time to grow, whatever the clocks of nodes do: of two calls one after the other, which are of two
+// entries, the later one has read a later time.
+func clock(h history, _ time.Duration) error {
+	calls := h.of(opNow)
+	for _, a := range calls {
+		for _, b := range calls {
+			before, after := a.Output.(answer), b.Output.(answer)
+			if a.Return < b.Call && !before.unknown && !after.unknown && before.numbers[0] >= after.numbers[0] {
+				return fmt.Errorf("clock: the ordered time was %d, and later %d", before.numbers[0], after.numbers[0])
+			}
+		}
+	}
+	return nil
 }
 
 var register = model[uint64]{

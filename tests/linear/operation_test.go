@@ -21,9 +21,10 @@ const (
 	opPop
 	opTransfer
 	opBalances
+	opNow
 )
 
-var opNames = []string{"read", "write", "swap", "put", "get", "delete", "push", "pop", "transfer", "balances"}
+var opNames = []string{"read", "write", "swap", "put", "get", "delete", "push", "pop", "transfer", "balances", "now"}
 
 // operation is what a client asks: an operation and its arguments.
 type operation struct{ op, a, b, c uint64 }
@@ -41,7 +42,9 @@ func (o operation) String() string {
 }
 
 // reads reports whether an operation changes nothing, so that one without an answer says nothing.
-func (o operation) reads() bool { return o.op == opRead || o.op == opGet || o.op == opBalances }
+func (o operation) reads() bool {
+	return o.op == opRead || o.op == opGet || o.op == opBalances || o.op == opNow
+}
 
 // answer is what the machine said: numbers, that the queue was full, or nothing in time.
 type answer struct {
@@ -68,7 +71,7 @@ func say(numbers ...uint64) answer {
 // draw picks an operation. Values that are written are unique, so that each can be told from the others.
 func draw(r *rand.Rand, unique uint64) operation {
 	key, few := r.Uint64N(3), r.Uint64N(4)
-	switch r.IntN(12) {
+	switch r.IntN(14) {
 	case 0, 1:
 		return operation{op: opRead, a: key}
 	case 2:
@@ -87,6 +90,8 @@ func draw(r *rand.Rand, unique uint64) operation {
 		return operation{op: opPop}
 	case 10:
 		return operation{op: opTransfer, a: few, b: (few + 1 + r.Uint64N(3)) % 4, c: 1 + r.Uint64N(60)}
+	case 11, 12:
+		return operation{op: opNow}
 	}
 	return operation{op: opBalances}
 }

@@ -31,6 +31,7 @@ type Options struct {
 	// Most is the number of nodes that there may come to be; 0 is Nodes.
 	Most    int
 	Verbose bool
+	Program string // of the nodes, such as one of BuildClocked; empty is this test binary
 }
 
 // Cluster is nodes in processes, numbered from 0.
@@ -118,7 +119,7 @@ func Name(i int) string { return fmt.Sprintf("p%d", i+1) }
 func (c *Cluster) describe(t testing.TB, peers int, dir string) {
 	t.Helper()
 	i := len(c.nodes)
-	ports := freePorts(t, 2)
+	ports := FreePorts(t, 2)
 	n := &nodeProcess{spec: spec{
 		Name: Name(i), Dir: dir, Listen: fmt.Sprintf("127.0.0.1:%d", ports[0]), Client: ports[1], Verbose: c.opts.Verbose, Key: c.key,
 	}}
@@ -176,7 +177,11 @@ func (c *Cluster) launch(t testing.TB, i int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
+	program := c.opts.Program
+	if program == "" {
+		program = os.Args[0]
+	}
+	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), envSpec+"="+string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -25,8 +25,8 @@ const (
 	maxHeld    = 4
 )
 
-// freePorts finds ports that nobody listens at.
-func freePorts(t testing.TB, n int) (free []int) {
+// FreePorts finds ports that nobody listens at.
+func FreePorts(t testing.TB, n int) (free []int) {
 	t.Helper()
 	ports.mu.Lock()
 	defer ports.mu.Unlock()

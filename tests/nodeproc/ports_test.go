@@ -8,7 +8,7 @@ import (
 func TestPorts(t *testing.T) {
 	seen := make(map[int]int) // port to when
 	for i := range 2 * maxHeld * blockPorts {
-		port := freePorts(t, 1)[0]
+		port := FreePorts(t, 1)[0]
 		if last, was := seen[port]; was && i-last < (maxHeld-1)*(blockPorts-50) {
 			t.Fatalf("port %d was given out %d ports ago", port, i-last)
 		}

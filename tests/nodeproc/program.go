@@ -40,7 +40,8 @@ type spec struct {
 	Machines []ordering.Name
 	Found    int // copies of the log that this node makes; 0: it is there, or another makes it
 	Verbose  bool
-	Key      string // public, of SystemKey
+	Key      string        // public, of SystemKey
+	Clock    time.Duration // how far it is off
 }
 
 // System is the login to the servers' system account.
@@ -69,6 +70,9 @@ func Main() {
 
 // run is the whole of a node's process. It ends when its standard input does, as that does when the parent is gone.
 func (s spec) run() error {
+	if err := setClock(s.Clock); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	logger := slog.New(slog.DiscardHandler)
@@ -151,11 +155,15 @@ func note(e node.Event) {
 // answer carries out a command of the test.
 //
 //	flip MACHINE MARK OFFSET BIT   flips a bit of the guest's working memory, in the byte that is so far from a text in it
+//	clock DURATION                 sets how far the process's clock is off
 //	moved                          bytes that transfers brought, and the size of the last state that one did
 func answer(ctx context.Context, n *node.Node, line string) string {
 	f := strings.Fields(line)
 	if line == "moved" {
 		return fmt.Sprint(moved.bytes.Load(), " ", moved.size.Load())
+	}
+	if len(f) == 2 && f[0] == "clock" {
+		return reset(f[1])
 	}
 	if len(f) != 5 || f[0] != "flip" {
 		return "error: unknown command"
@@ -178,4 +186,15 @@ func answer(ctx context.Context, n *node.Node, line string) string {
 		return "error: " + err.Error()
 	}
 	return result
+}
+
+func reset(off string) string {
+	d, err := time.ParseDuration(off)
+	if err == nil {
+		err = setClock(d)
+	}
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return "ok"
 }

@@ -1,5 +1,5 @@
-// A guest with the four machines whose histories are checked: registers, a key-value store,
-// a queue and a bank. Its state is an array at a place that a test can find by its first
+// A guest with the machines whose histories are checked: registers, a key-value store,
+// a queue, a bank, and the ordered time as a clock. Its state is an array at a place that a test can find by its first
 // eight bytes, to flip a bit in it.
 //
 // An input is four numbers of 8 bytes, little endian, the operation and its arguments; an output is one number, or
@@ -10,9 +10,10 @@
 HOST("input_size") extern uint32_t input_size(void);
 HOST("input_read") extern uint32_t input_read(void *, uint32_t, uint32_t);
 HOST("output_write") extern void output_write(const void *, uint32_t);
+HOST("time") extern uint64_t ordered_time(void);
 
 enum { SLOTS = 16, PLACES = 256 };
-enum { READ, WRITE, SWAP, PUT, GET, DELETE, PUSH, POP, TRANSFER, BALANCES };
+enum { READ, WRITE, SWAP, PUT, GET, DELETE, PUSH, POP, TRANSFER, BALANCES, NOW };
 
 // s is volatile, so that what a flipped bit did is read, and not static, so that it stays in one piece.
 volatile struct {
@@ -67,6 +68,7 @@ __attribute__((export_name("lockstep_apply"))) uint32_t apply(void) {
   case BALANCES:
     for (int k = 0; k < SLOTS; k++) out(s.accounts[k]);
     return 0;
+  case NOW: out(ordered_time()); return 0;
   }
   return 1;
 }
