@@ -31,9 +31,10 @@ arm64:
 	  echo "arm64: not run, needs qemu-aarch64-static (Debian: qemu-user-static)"; exit 0; \
 	fi; set -e; \
 	$(ARM64) ./audit/... ./ordering ./snapshot ./snapshot/archive ./wasmabi ./host/epochs ./tests/spec; \
-	$(ARM64) -run '^Test(Digests|BranchMiscompile|Gas|NaN|NaNFlow|DataDrop|SameBytes|StateIsExposed|BulkSlices)$$' ./wasmabi/instrument; \
+	$(ARM64) -run '^Test(Digests|BranchMiscompile|Remainder|Gas|NaN|NaNFlow|DataDrop|SameBytes|StateIsExposed|BulkSlices)$$' ./wasmabi/instrument; \
 	$(ARM64) -run '^Test(Kind|ConfigValidate|CacheDamaged|Module|Clock|WASI.*)$$' ./host/engine; \
-	$(ARM64) -run '^TestReplayRoot$$' ./tests/differential
+	$(ARM64) -run '^Test(ReplayRoot|Vectors)$$' ./tests/differential; \
+	$(ARM64) -run '^TestEnginesAlike$$' ./tests/hostile
 
 # Builds the guests of all languages again and compares; the tests with the tag
 # toolchains build what is not committed. Skips languages without a compiler, unless

@@ -73,8 +73,13 @@ func TestRandomModules(t *testing.T) {
 
 // compare runs a module in all ways.
 func (e engines) compare(seed uint64, tame bool) (outcome, error) {
+	wasm, calls := generated(seed, tame)
+	return e.all(wasm, calls, tame, allowance(tame), 0)
+}
+
+// generated is the module of a seed and the calls of it that are compared.
+func generated(seed uint64, tame bool) (wasm []byte, calls []call) {
 	wasm, roots := generate(seed, tame)
-	var calls []call
 	for i := range 2 * len(roots) {
 		c := call{Name: fmt.Sprint("f", i%len(roots))}
 		if roots[i%len(roots)] != 0 {
@@ -82,7 +87,7 @@ func (e engines) compare(seed uint64, tame bool) (outcome, error) {
 		}
 		calls = append(calls, c)
 	}
-	return e.all(wasm, calls, tame, allowance(tame), 0)
+	return wasm, calls
 }
 
 func (e engines) all(wasm []byte, calls []call, tame bool, gas int64, pages uint32) (outcome, error) {
