@@ -41,6 +41,7 @@ type function struct {
 
 	// Found by analyse.
 	count     int    // instructions read so far
+	from      int    // where the last of them begins
 	floats    floats // only while it is analysed
 	canonical []canonical
 	edits     []edit
@@ -140,6 +141,7 @@ func (f *function) nthLocal(typ byte, n int) uint32 {
 // next reads one instruction and refuses what may not be.
 func (f *function) next(r *reader) instr {
 	in := instr{from: r.at}
+	f.from = r.at
 	in.op = r.byte()
 	kind := coreTable[in.op]
 	switch in.op {
@@ -151,7 +153,6 @@ func (f *function) next(r *reader) instr {
 		kind = vector(in.sub)
 	}
 	if kind == bad || forbidden(in) {
-		r.at = in.from
 		r.fail(Forbidden, "instruction "+spell(in))
 	}
 	skip(r, kind, &in)

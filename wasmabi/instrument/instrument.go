@@ -100,8 +100,9 @@ func examine(wasm []byte, cfg Config) (m *module, funcs []*function, out *Module
 		switch f := recover().(type) {
 		case nil:
 		case fault:
-			if current != nil && f.refusal.Func < 0 {
+			if current != nil {
 				f.refusal.Func, f.refusal.Name = current.index, current.module.names[current.index]
+				f.refusal.Offset = current.body.code.base + current.from
 			}
 			m, funcs, out, err = nil, nil, nil, f.refusal
 		default:
@@ -156,7 +157,7 @@ func (m *module) checkNames(cfg Config) {
 	if m.start >= 0 {
 		t, ok := m.typeOf(m.start)
 		if !ok || len(t.params)+len(t.results) != 0 {
-			refuse(Invalid, 0, "start function takes or returns something")
+			refuse(Invalid, m.startAt, "start function takes or returns something")
 		}
 	}
 }

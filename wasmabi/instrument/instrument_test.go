@@ -372,50 +372,110 @@ func export(name string, kind byte) []byte {
 }
 
 func TestRefusals(t *testing.T) {
+	f := func(body ...byte) []byte { return module(nullary, oneFunc, code(body...)) }
 	for name, c := range map[string]struct {
 		wasm     []byte
 		contract bool
 		reason   instrument.Reason
 		says     string
+		fn, at   int // function, offset
 	}{
-		"nothing":             {nil, false, instrument.NotWasm, "not a WebAssembly module"},
-		"text":                {[]byte("(module)"), false, instrument.NotWasm, "does not begin"},
-		"component":           {[]byte("\x00asm\x0d\x00\x01\x00"), false, instrument.NotWasm, "components are not guests"},
-		"cut":                 {read(t, "run")[:100], false, instrument.Malformed, "offset"},
-		"left over":           {module(section(5, 1, 0, 1, 9)), false, instrument.Malformed, "left over"},
-		"out of order":        {module(onePage, oneFunc), false, instrument.Malformed, "out of order"},
-		"twice":               {module(onePage, onePage), false, instrument.Malformed, "out of order"},
-		"imported memory":     {module(section(2, 1, 1, 'a', 1, 'b', 2, 0, 1)), false, instrument.Forbidden, `import of memory "a"."b"`},
-		"imported table":      {module(section(2, 1, 1, 'a', 1, 'b', 1, 0x70, 0, 1)), false, instrument.Forbidden, "import of table"},
-		"imported global":     {module(section(2, 1, 1, 'a', 1, 'b', 3, 0x7f, 0)), false, instrument.Forbidden, "import of global"},
-		"two memories":        {module(section(5, 2, 0, 1, 0, 1)), false, instrument.Forbidden, "more than one memory"},
-		"shared memory":       {module(section(5, 1, 3, 1, 1)), false, instrument.Forbidden, "shared"},
-		"64-bit memory":       {module(section(5, 1, 4, 1)), false, instrument.Forbidden, "64-bit"},
-		"too much memory":     {module(section(5, 1, 0, 17)), false, instrument.TooMuchMemory, "17 pages, want at most 16"},
-		"mutable vector":      {module(section(6, 1, 0x7b, 1, 0x0b)), false, instrument.Forbidden, "mutable global"},
-		"mutable reference":   {module(section(6, 1, 0x70, 1, 0xd0, 0x70, 0x0b)), false, instrument.Forbidden, "mutable global"},
-		"data out of bounds":  {module(onePage, section(11, 1, 0, 0x41, 0xff, 0xff, 3, 0x0b, 2, 1, 2)), false, instrument.OutOfBounds, "data segment"},
-		"elem out of bounds":  {module(nullary, oneFunc, section(4, 1, 0x70, 0, 1), section(9, 1, 0, 0x41, 1, 0x0b, 1, 0), code()), false, instrument.OutOfBounds, "element segment"},
-		"reserved export":     {module(onePage, export("lockstep:gas", 2)), false, instrument.ReservedExport, "lockstep:gas"},
-		"exported table":      {module(section(4, 1, 0x70, 0, 1), export("t", 1)), false, instrument.Forbidden, "export of table"},
-		"table.set":           {module(nullary, oneFunc, code(0x41, 0, 0xd0, 0x70, 0x26, 0)), false, instrument.Forbidden, "table.set"},
-		"ref.func":            {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "ref.func"},
-		"table.grow":          {module(nullary, oneFunc, code(0xfc, 15, 0)), false, instrument.Forbidden, "table.grow"},
-		"data.drop":           {module(nullary, oneFunc, code(0xfc, 9, 0)), false, instrument.Invalid, "data segment 0 does not exist"},
-		"atomics":             {module(nullary, oneFunc, code(0xfe, 0x10, 2, 0)), false, instrument.Forbidden, "atomic"},
-		"tail call":           {module(nullary, oneFunc, code(0x12, 0)), false, instrument.Forbidden, "return_call"},
-		"exceptions":          {module(nullary, oneFunc, code(0x06, 0x40, 0x0b)), false, instrument.Forbidden, "try"},
-		"relaxed SIMD":        {module(nullary, oneFunc, code(0xfd, 0x80, 2)), false, instrument.Forbidden, "instruction"},
-		"function named":      {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "function 0"},
-		"no memory exported":  {module(nullary, oneFunc, onePage, code()), true, instrument.MissingExport, "exports its memory"},
-		"no apply":            {module(nullary, oneFunc, onePage, export("memory", 2), code()), true, instrument.MissingExport, "lockstep_apply() -> (i32)"},
-		"unknown import":      {module(nullary, section(2, 1, 3, 'e', 'n', 'v', 1, 'f', 0, 0)), true, instrument.UnknownImport, "env.f"},
-		"another contract":    {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '2', 1, 'f', 0, 0)), true, instrument.UnknownImport, "version 1"},
-		"unknown function":    {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '1', 1, 'f', 0, 0)), true, instrument.UnknownImport, "no such function"},
-		"import of type":      {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '1', 4, 't', 'i', 'm', 'e', 0, 0)), true, instrument.WrongType, "time() -> (i64)"},
-		"locals bomb":         {module(nullary, oneFunc, section(10, 1, 8, 1, 0xff, 0xff, 0xff, 0xff, 15, 0x7f, 0x0b)), false, instrument.TooMany, "locals"},
-		"count beyond module": {module(section(1, 5)), false, instrument.Malformed, "runs past"},
-		"types bomb":          {module(section(1, 0xff, 0xff, 0xff, 0xff, 15)), false, instrument.TooMany, "types"},
+		"nothing":                {nil, false, instrument.NotWasm, "not a WebAssembly module", -1, 0x0},
+		"text":                   {[]byte("(module)"), false, instrument.NotWasm, "does not begin", -1, 0x0},
+		"component":              {[]byte("\x00asm\x0d\x00\x01\x00"), false, instrument.NotWasm, "components are not guests", -1, 0x0},
+		"cut":                    {read(t, "run")[:100], false, instrument.Malformed, "offset", -1, 0x63},
+		"left over":              {module(section(5, 1, 0, 1, 9)), false, instrument.Malformed, "left over", -1, 0xd},
+		"out of order":           {module(onePage, oneFunc), false, instrument.Malformed, "out of order", -1, 0xd},
+		"twice":                  {module(onePage, onePage), false, instrument.Malformed, "out of order", -1, 0xd},
+		"imported memory":        {module(section(2, 1, 1, 'a', 1, 'b', 2, 0, 1)), false, instrument.Forbidden, `import of memory "a"."b"`, -1, 0x10},
+		"imported table":         {module(section(2, 1, 1, 'a', 1, 'b', 1, 0x70, 0, 1)), false, instrument.Forbidden, "import of table", -1, 0x10},
+		"imported global":        {module(section(2, 1, 1, 'a', 1, 'b', 3, 0x7f, 0)), false, instrument.Forbidden, "import of global", -1, 0x10},
+		"two memories":           {module(section(5, 2, 0, 1, 0, 1)), false, instrument.Forbidden, "more than one memory", -1, 0xb},
+		"shared memory":          {module(section(5, 1, 3, 1, 1)), false, instrument.Forbidden, "shared", -1, 0xc},
+		"64-bit memory":          {module(section(5, 1, 4, 1)), false, instrument.Forbidden, "64-bit", -1, 0xc},
+		"too much memory":        {module(section(5, 1, 0, 17)), false, instrument.TooMuchMemory, "17 pages, want at most 16", -1, 0xa},
+		"mutable vector":         {module(section(6, 1, 0x7b, 1, 0x0b)), false, instrument.Forbidden, "mutable global", -1, 0xd},
+		"mutable reference":      {module(section(6, 1, 0x70, 1, 0xd0, 0x70, 0x0b)), false, instrument.Forbidden, "mutable global", -1, 0xd},
+		"data out of bounds":     {module(onePage, section(11, 1, 0, 0x41, 0xff, 0xff, 3, 0x0b, 2, 1, 2)), false, instrument.OutOfBounds, "data segment", -1, 0x19},
+		"elem out of bounds":     {module(nullary, oneFunc, section(4, 1, 0x70, 0, 1), section(9, 1, 0, 0x41, 1, 0x0b, 1, 0), code()), false, instrument.OutOfBounds, "element segment", -1, 0x21},
+		"reserved export":        {module(onePage, export("lockstep:gas", 2)), false, instrument.ReservedExport, "lockstep:gas", -1, 0x10},
+		"exported table":         {module(section(4, 1, 0x70, 0, 1), export("t", 1)), false, instrument.Forbidden, "export of table", -1, 0x11},
+		"table.set":              {module(nullary, oneFunc, code(0x41, 0, 0xd0, 0x70, 0x26, 0)), false, instrument.Forbidden, "table.set", 0, 0x1b},
+		"ref.func":               {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "ref.func", 0, 0x17},
+		"table.grow":             {module(nullary, oneFunc, code(0xfc, 15, 0)), false, instrument.Forbidden, "table.grow", 0, 0x17},
+		"data.drop":              {module(nullary, oneFunc, code(0xfc, 9, 0)), false, instrument.Invalid, "data segment 0 does not exist", 0, 0x17},
+		"atomics":                {module(nullary, oneFunc, code(0xfe, 0x10, 2, 0)), false, instrument.Forbidden, "atomic", 0, 0x17},
+		"tail call":              {module(nullary, oneFunc, code(0x12, 0)), false, instrument.Forbidden, "return_call", 0, 0x17},
+		"exceptions":             {module(nullary, oneFunc, code(0x06, 0x40, 0x0b)), false, instrument.Forbidden, "try", 0, 0x17},
+		"relaxed SIMD":           {module(nullary, oneFunc, code(0xfd, 0x80, 2)), false, instrument.Forbidden, "instruction", 0, 0x17},
+		"function named":         {module(nullary, oneFunc, code(0xd2, 0, 0x1a)), false, instrument.Forbidden, "function 0", 0, 0x17},
+		"no memory exported":     {module(nullary, oneFunc, onePage, code()), true, instrument.MissingExport, "exports its memory", -1, 0x0},
+		"no apply":               {module(nullary, oneFunc, onePage, export("memory", 2), code()), true, instrument.MissingExport, "lockstep_apply() -> (i32)", -1, 0x0},
+		"unknown import":         {module(nullary, section(2, 1, 3, 'e', 'n', 'v', 1, 'f', 0, 0)), true, instrument.UnknownImport, "env.f", -1, 0x11},
+		"another contract":       {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '2', 1, 'f', 0, 0)), true, instrument.UnknownImport, "version 1", -1, 0x11},
+		"unknown function":       {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '1', 1, 'f', 0, 0)), true, instrument.UnknownImport, "no such function", -1, 0x11},
+		"import of type":         {module(nullary, section(2, 1, 11, 'l', 'o', 'c', 'k', 's', 't', 'e', 'p', '_', 'v', '1', 4, 't', 'i', 'm', 'e', 0, 0)), true, instrument.WrongType, "time() -> (i64)", -1, 0x11},
+		"locals bomb":            {module(nullary, oneFunc, section(10, 1, 8, 1, 0xff, 0xff, 0xff, 0xff, 15, 0x7f, 0x0b)), false, instrument.TooMany, "locals", 0, 0x1d},
+		"count beyond module":    {module(section(1, 5)), false, instrument.Malformed, "runs past", -1, 0xb},
+		"types bomb":             {module(section(1, 0xff, 0xff, 0xff, 0xff, 15)), false, instrument.TooMany, "types", -1, 0xf},
+		"unknown section":        {module(section(13)), false, instrument.Malformed, "unknown section 13", -1, 0x8},
+		"no bodies":              {module(nullary, oneFunc), false, instrument.Malformed, "functions and bodies differ", -1, 0x12},
+		"cut integer":            {module(section(3, 1, 0x80)), false, instrument.Malformed, "unexpected end", -1, 0xc},
+		"long integer":           {module(section(5, 1, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0)), false, instrument.Malformed, "integer is too long", -1, 0x11},
+		"large integer":          {module(section(5, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x1f)), false, instrument.Malformed, "larger than 32 bits", -1, 0x11},
+		"long constant":          {module(section(6, 1, 0x7f, 0, 0x41, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 0x0b)), false, instrument.Malformed, "integer is too long", -1, 0x13},
+		"value type":             {module(section(1, 1, 0x60, 1, 0x6e, 0)), false, instrument.Forbidden, "value type 0x6e", -1, 0xe},
+		"struct":                 {module(section(1, 1, 0x5f, 0)), false, instrument.Forbidden, "only functions", -1, 0xc},
+		"type of a function":     {module(section(3, 1, 0)), false, instrument.Malformed, "type does not exist", -1, 0xc},
+		"table type":             {module(section(4, 1, 0x6e, 0, 0)), false, instrument.Forbidden, "table of type 0x6e", -1, 0xc},
+		"64-bit table":           {module(section(4, 1, 0x70, 4, 0)), false, instrument.Forbidden, "shared or 64-bit table", -1, 0xd},
+		"global type":            {module(section(6, 1, 0x6e, 0, 0x0b)), false, instrument.Forbidden, "global of type 0x6e", -1, 0xc},
+		"mutability":             {module(section(6, 1, 0x7f, 2, 0x41, 0, 0x0b)), false, instrument.Malformed, "mutability", -1, 0xd},
+		"vector in a constant":   {module(section(6, 1, 0x7b, 0, 0xfd, 0, 0x0b)), false, instrument.Forbidden, "in a constant expression", -1, 0xf},
+		"division in a constant": {module(section(6, 1, 0x7f, 0, 0x6d, 0x0b)), false, instrument.Forbidden, "instruction 0x6d in a constant", -1, 0xe},
+		"mutable in a constant":  {module(section(6, 2, 0x7f, 1, 0x41, 0, 0x0b, 0x7f, 0, 0x23, 0, 0x0b)), false, instrument.Invalid, "global that is not constant", -1, 0x14},
+		"element kind":           {module(section(9, 1, 8)), false, instrument.Malformed, "kind of element segment", -1, 0xc},
+		"element offset":         {module(section(4, 1, 0x70, 0, 1), section(9, 1, 0, 0x42, 0, 0x0b, 0)), false, instrument.Invalid, "offset of an element segment", -1, 0x15},
+		"element":                {module(section(9, 1, 5, 0x70, 1, 0x41, 0, 0x0b)), false, instrument.Forbidden, "neither ref.func nor ref.null", -1, 0xf},
+		"element without end":    {module(section(9, 1, 5, 0x70, 1, 0xd2, 0, 0)), false, instrument.Malformed, "does not end", -1, 0x11},
+		"data kind":              {module(onePage, section(11, 1, 3)), false, instrument.Malformed, "kind of data segment", -1, 0x11},
+		"data for memory 1":      {module(onePage, section(11, 1, 2, 1, 0x41, 0, 0x0b, 0)), false, instrument.Forbidden, "more than one memory", -1, 0x12},
+		"data offset":            {module(onePage, section(11, 1, 0, 0x42, 0, 0x0b, 0)), false, instrument.Invalid, "offset of a data segment", -1, 0x15},
+		"data without memory":    {module(section(11, 1, 0, 0x41, 0, 0x0b, 0)), false, instrument.OutOfBounds, "data segment", -1, 0x10},
+		"memory maximum":         {module(section(5, 1, 1, 2, 1)), false, instrument.Invalid, "below its minimum", -1, 0xa},
+		"start":                  {module(returnsI32, oneFunc, section(8, 0), code(0x41, 0)), false, instrument.Invalid, "start function", -1, 0x15},
+		"start of nothing":       {module(section(8, 0)), false, instrument.Invalid, "start function", -1, 0xa},
+		"local type":             {module(nullary, oneFunc, section(10, 1, 4, 1, 1, 0x6e, 0x0b)), false, instrument.Forbidden, "local of type 0x6e", 0, 0x19},
+		"behind the end":         {f(0x0b), false, instrument.Malformed, "code after the end", 0, 0x17},
+		"no operand":             {f(0x1a), false, instrument.Invalid, "operand is missing", 0, 0x17},
+		"wrong operand":          {f(0x42, 0, 0x45, 0x1a), false, instrument.Invalid, "operand has type 0x7e, want 0x7f", 0, 0x19},
+		"left operand":           {f(0x41, 0), false, instrument.Invalid, "1 operands are left over", 0, 0x19},
+		"label":                  {f(0x0c, 1), false, instrument.Invalid, "label 1 of 1", 0, 0x17},
+		"block type":             {f(0x02, 0x6e, 0x0b), false, instrument.Invalid, "block of type 0x6e", 0, 0x17},
+		"type of a block":        {f(0x02, 1, 0x0b), false, instrument.Invalid, "type 1 of a block", 0, 0x17},
+		"else":                   {f(0x05), false, instrument.Invalid, "else without if", 0, 0x17},
+		"if without else":        {f(0x41, 0, 0x04, 0x7f, 0x41, 0, 0x0b, 0x1a), false, instrument.Invalid, "needs an else", 0, 0x1d},
+		"labels that differ":     {f(0x02, 0x7f, 0x41, 0, 0x41, 0, 0x0e, 1, 0, 1, 0x0b, 0x1a), false, instrument.Invalid, "carry 1 and 0 operands", 0, 0x1d},
+		"call":                   {f(0x10, 1), false, instrument.Invalid, "call of function 1", 0, 0x17},
+		"type of a call":         {f(0x41, 0, 0x11, 1, 0), false, instrument.Invalid, "type 1 does not exist", 0, 0x19},
+		"table of a call":        {f(0x41, 0, 0x11, 0, 0), false, instrument.Invalid, "table 0 of functions", 0, 0x19},
+		"select of references":   {f(0xd0, 0x70, 0xd0, 0x70, 0x41, 0, 0x1b, 0x1a), false, instrument.Invalid, "select of references", 0, 0x1d},
+		"select of no type":      {f(0x1c, 0), false, instrument.Invalid, "select of no type", 0, 0x17},
+		"local":                  {f(0x20, 0, 0x1a), false, instrument.Invalid, "local 0 of 0", 0, 0x17},
+		"global":                 {f(0x23, 0, 0x1a), false, instrument.Invalid, "global 0 does not exist", 0, 0x17},
+		"constant global":        {module(nullary, oneFunc, section(6, 1, 0x7f, 0, 0x41, 0, 0x0b), code(0x41, 0, 0x24, 0)), false, instrument.Invalid, "global 0 is not mutable", 0, 0x21},
+		"table.get":              {f(0x41, 0, 0x25, 0, 0x1a), false, instrument.Invalid, "table 0 does not exist", 0, 0x19},
+		"null of a number":       {f(0xd0, 0x7f, 0x1a), false, instrument.Invalid, "reference of type 0x7f", 0, 0x17},
+		"ref.is_null":            {f(0x41, 0, 0xd1, 0x1a), false, instrument.Invalid, "want a reference", 0, 0x19},
+		"no memory":              {f(0x3f, 0, 0x1a), false, instrument.Invalid, "no memory", 0, 0x17},
+		"elem.drop":              {f(0xfc, 13, 0), false, instrument.Forbidden, "elem.drop", 0, 0x17},
+		"table.init":             {f(0xfc, 12, 0, 0), false, instrument.Forbidden, "table.init", 0, 0x17},
+		"table.copy":             {f(0xfc, 14, 0, 0), false, instrument.Forbidden, "table.copy", 0, 0x17},
+		"table.fill":             {f(0xfc, 17, 0), false, instrument.Forbidden, "table.fill", 0, 0x17},
+		"gc":                     {f(0xfb, 0, 0), false, instrument.Forbidden, "gc", 0, 0x17},
+		"return_call_indirect":   {f(0x13, 0, 0), false, instrument.Forbidden, "return_call_indirect", 0, 0x17},
+		"throw":                  {f(0x08, 0), false, instrument.Forbidden, "throw", 0, 0x17},
+		"function by its name":   {module(nullary, section(2, 1, 1, 'a', 1, 'b', 0, 0), oneFunc, code(0xd2, 0, 0x1a), section(0, append([]byte{4}, "name\x01\x04\x01\x01\x01f"...)...)), false, instrument.Forbidden, `(function 1 "f", offset`, 1, 0x20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := refusalOf(t, c.wasm, c.contract)
@@ -424,6 +484,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if r.Reason != c.reason || !strings.Contains(r.Error(), c.says) {
 				t.Errorf("refused with %v, %q; want %v and %q", r.Reason, r, c.reason, c.says)
+			}
+			if r.Func != c.fn || r.Offset != c.at {
+				t.Errorf("%q, want function %d and offset %#x", r, c.fn, c.at)
 			}
 		})
 	}
@@ -434,24 +497,6 @@ func TestRefusals(t *testing.T) {
 	wrong := bytes.Replace(apply, returnsI32, section(1, 1, 0x60, 0, 1, 0x7e), 1)
 	if r := refusalOf(t, wrong, true); r == nil || r.Reason != instrument.WrongType {
 		t.Errorf("lockstep_apply of another type: %v", r)
-	}
-}
-
-// Deep nesting and many labels are read without recursion and in bounds.
-func TestDeepNesting(t *testing.T) {
-	nested := func(depth int) []byte {
-		body := append(bytes.Repeat([]byte{0x02, 0x40}, depth), bytes.Repeat([]byte{0x0b}, depth+1)...)
-		var w []byte
-		w = append(w, 0)
-		w = append(w, body...)
-		content := append(leb(1), append(leb(len(w)), w...)...)
-		return module(nullary, oneFunc, append(append([]byte{10}, leb(len(content))...), content...))
-	}
-	if r := refusalOf(t, nested(1500), false); r != nil {
-		t.Errorf("nesting of 1,500, which real modules have: %v", r)
-	}
-	if r := refusalOf(t, nested(100_000), false); r == nil || r.Reason != instrument.TooMany {
-		t.Errorf("nesting of 100,000: %v", r)
 	}
 }
 

@@ -45,6 +45,7 @@ type module struct {
 	globals      []global
 	exports      []export
 	start        int // -1 for none
+	startAt      int // its offset
 	bodies       []body
 	elements     [][]uint32 // functions that segments put into tables
 	raw          [secDataCount + 1][]byte
@@ -188,6 +189,7 @@ func (m *module) section(id int, r *reader) {
 			m.exports = append(m.exports, e)
 		}
 	case secStart:
+		m.startAt = r.base + r.at
 		m.start = int(r.u32())
 	case secElement:
 		for range r.count(maxSegments, "element segments") {
@@ -196,8 +198,10 @@ func (m *module) section(id int, r *reader) {
 	case secCode:
 		m.codeBase = r.base
 		for range r.count(maxFuncs, "function bodies") {
+			r.fn = len(m.imports) + len(m.bodies) + 1
 			m.bodies = append(m.bodies, readBody(r))
 		}
+		r.fn = 0
 	case secData:
 		m.dataSegments = r.count(maxSegments, "data segments")
 		for i := range m.dataSegments {

@@ -8,6 +8,7 @@ type reader struct {
 	data []byte
 	at   int // next byte
 	base int // offset of data in the module
+	fn   int // index of the function that it is in, and 1; 0 outside of functions
 }
 
 // fault is how the decoder gives up: it unwinds to Instrument, which turns it
@@ -15,7 +16,7 @@ type reader struct {
 type fault struct{ refusal *Refusal }
 
 func (r *reader) fail(reason Reason, detail string) {
-	panic(fault{&Refusal{Reason: reason, Func: -1, Offset: r.base + r.at, Detail: detail}})
+	panic(fault{&Refusal{Reason: reason, Func: r.fn - 1, Offset: r.base + r.at, Detail: detail}})
 }
 
 func (r *reader) more() bool { return r.at < len(r.data) }
@@ -41,7 +42,7 @@ func (r *reader) bytes(n uint32) []byte {
 // part is a reader of the next n bytes.
 func (r *reader) part(n uint32) *reader {
 	base := r.base + r.at
-	return &reader{data: r.bytes(n), base: base}
+	return &reader{data: r.bytes(n), base: base, fn: r.fn}
 }
 
 // u32 reads an unsigned LEB128 of at most 5 bytes, overlong or not.

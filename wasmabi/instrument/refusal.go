@@ -44,7 +44,7 @@ type Refusal struct {
 	Reason Reason
 	Func   int    // index of the function; -1 where it is not about one
 	Name   string // of the function, if the module tells
-	Offset int    // in the module, in bytes
+	Offset int    // in the module, in bytes: of the instruction, or of what was read last
 	Detail string
 }
 

@@ -1,0 +1,172 @@
+package instrument_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
+)
+
+// sized puts the length before it.
+func sized(b []byte) []byte { return append(leb(len(b)), b...) }
+
+// long is a section of any length.
+func long(id byte, content []byte) []byte { return append([]byte{id}, sized(content)...) }
+
+// repeated is a section of n equal items.
+func repeated(id byte, n int, item ...byte) []byte {
+	return long(id, append(leb(n), bytes.Repeat(item, n)...))
+}
+
+// functions is a code section of n times a body.
+func functions(n int, body []byte) []byte { return repeated(10, n, sized(body)...) }
+
+// oneBody is a code section of one function with so many locals.
+func oneBody(locals int, code ...[]byte) []byte {
+	b := []byte{0}
+	if locals > 0 {
+		b = append(append([]byte{1}, leb(locals)...), 0x7f)
+	}
+	return functions(1, append(append(b, bytes.Join(code, nil)...), 0x0b))
+}
+
+// typeOf is a type section of one type, of n parameters and m results.
+func typeOf(n, m int) []byte {
+	return long(1, slices.Concat([]byte{1, 0x60}, sized(bytes.Repeat([]byte{0x7f}, n)), sized(bytes.Repeat([]byte{0x7f}, m))))
+}
+
+// Each limit of limits.go takes what is at it, and says so, and refuses one more by its name.
+func TestLimits(t *testing.T) {
+	constant := []byte{0x41, 0, 0x0b} // i32.const 0; end
+	empty := append(append([]byte{0}, constant...), 0)
+	block := []byte{0x02, 0x40, 0x0b}
+	funcs := func(n int) []byte { return repeated(3, n, 0) }
+	padding := long(0, make([]byte, 2_300_000))
+	nops := func(size int) []byte { // of few instructions, so that they are soon read
+		vector := append(append([]byte{0xfd, 12}, make([]byte, 16)...), 0x1a) // v128.const; drop
+		size -= 2
+		return functions(1, slices.Concat([]byte{0}, bytes.Repeat(vector, size/len(vector)), bytes.Repeat([]byte{1}, size%len(vector)), []byte{0x0b}))
+	}
+	for _, c := range []struct {
+		name string
+		at   int
+		make func(n int) []byte
+	}{
+		{"types", 10_000, func(n int) []byte { return module(repeated(1, n, 0x60, 0, 0)) }},
+		{"imports", 10_000, func(n int) []byte { return module(nullary, repeated(2, n, 1, 'a', 1, 'f', 0, 0)) }},
+		{"functions", 100_000, func(n int) []byte { return module(nullary, funcs(n), functions(n, []byte{0, 0x0b})) }},
+		{"globals", 10_000, func(n int) []byte { return module(repeated(6, n, 0x7f, 1, 0x41, 0, 0x0b)) }},
+		{"exports", 10_000, func(n int) []byte { return module(nullary, oneFunc, repeated(7, n, 1, 'f', 0, 0), oneBody(0)) }},
+		{"data segments", 100_000, func(n int) []byte { return module(onePage, repeated(11, n, empty...)) }},
+		{"element segments", 100_000, func(n int) []byte { return module(section(4, 1, 0x70, 0, 0), repeated(9, n, empty...)) }},
+		{"elements of a segment", 1_000_000, func(n int) []byte {
+			table := long(4, append([]byte{1, 0x70, 0}, leb(1_000_000)...))
+			return module(nullary, oneFunc, table, long(9, slices.Concat([]byte{1, 0}, constant, leb(n), make([]byte, n))), oneBody(0))
+		}},
+		{"entries of a table", 1_000_000, func(n int) []byte { return module(long(4, append([]byte{1, 0x70, 0}, leb(n)...))) }},
+		{"parameters of a type", 1000, func(n int) []byte { return module(typeOf(n, 0)) }},
+		{"results of a type", 1000, func(n int) []byte { return module(typeOf(0, n)) }},
+		{"bytes of a function", 8 << 20, func(n int) []byte { return module(nullary, oneFunc, nops(n)) }},
+		{"locals of a function", 50_000, func(n int) []byte { return module(nullary, oneFunc, oneBody(n)) }},
+		{"locals of all functions", 10_000_000, func(n int) []byte { // the last has what is over
+			first := slices.Concat([]byte{1}, leb(50_000), []byte{0x7f, 0x0b})
+			rest := slices.Concat([]byte{1}, leb(n-199*50_000-1), []byte{0x7f, 0x0b})
+			one := []byte{1, 1, 0x7f, 0x0b}
+			bodies := slices.Concat(leb(201), bytes.Repeat(sized(first), 199), sized(rest), sized(one))
+			return module(nullary, funcs(201), long(10, bodies), padding) // locals live across a function's beginning
+		}},
+		{"nested blocks", 8192, func(n int) []byte {
+			return module(nullary, oneFunc, oneBody(0, bytes.Repeat(block[:2], n-1), bytes.Repeat(block[2:], n-1)))
+		}},
+		{"labels of a br_table", 65_536, func(n int) []byte {
+			return module(nullary, oneFunc, oneBody(0, []byte{0x41, 0, 0x0e}, leb(n), make([]byte, n+1)))
+		}},
+		{"values that live across branches of a function", 2_000_000, func(n int) []byte { // 1,000 locals, the function itself is a block
+			return module(nullary, oneFunc, oneBody(1000, bytes.Repeat(block, (n-1)/1000)), padding)
+		}},
+		{"operands of blocks and calls", 200_000_000, func(n int) []byte { // each block moves 1,000 four times
+			blocks := bytes.Repeat([]byte{0x02, 0, 0x0b}, (n+3999)/4000)
+			return module(long(1, slices.Concat([]byte{2}, typeOf(1000, 1000)[4:], []byte{0x60, 0, 0})), section(3, 1, 1),
+				oneBody(0, bytes.Repeat(constant[:2], 1000), blocks, bytes.Repeat([]byte{0x1a}, 1000)))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.at > 100_000_000 { // a second each: that one more is refused at its last block must do
+				wasm := c.make(c.at + 1)
+				if at := wantTooMany(t, wasm, c.name); at < len(wasm)-2010 {
+					t.Errorf("refused at %#x of %#x", at, len(wasm))
+				}
+				return
+			}
+			e, err := instrument.Explain(c.make(c.at), instrument.Config{})
+			if err != nil {
+				t.Fatalf("at the limit: %v", err)
+			}
+			for _, l := range e.Limits {
+				if l.Name == c.name && (l.Have != c.at || l.Max != c.at) {
+					t.Errorf("at the limit the explanation says %d of %d, want %d", l.Have, l.Max, c.at)
+				}
+			}
+			wantTooMany(t, c.make(c.at+1), c.name)
+		})
+	}
+	_, err := instrument.Instrument(make([]byte, wasmabi.MaxModule+1), instrument.Config{})
+	if err == nil || !strings.HasPrefix(err.Error(), "too large: module has 33554433 bytes") {
+		t.Errorf("a module of a byte over 32 MiB: %v", err)
+	}
+}
+
+// wantTooMany returns the offset at which the module is refused.
+func wantTooMany(t *testing.T, wasm []byte, what string) int {
+	t.Helper()
+	r := refusalOf(t, wasm, false)
+	if r == nil || r.Reason != instrument.TooMany || !strings.HasPrefix(r.Detail, what) {
+		t.Fatalf("one more: got %v, want over a limit: %s", r, what)
+	}
+	return r.Offset
+}
+
+// What a compiler pays for grows with the module, from a part that any may have.
+func TestQuotas(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(n int) []byte
+		used func(n int) int
+		may  func(bytes int) int
+	}{
+		{"values that live across branches",
+			func(n int) []byte {
+				return module(nullary, oneFunc, oneBody(1000, bytes.Repeat([]byte{0x02, 0x40, 0x0b}, n-1)))
+			},
+			func(n int) int { return 1000 * n }, func(bytes int) int { return 1_000_000 + 4*bytes }},
+		{"loops in loops",
+			func(n int) []byte {
+				return module(nullary, oneFunc, oneBody(0, bytes.Repeat([]byte{0x03, 0x40}, n), bytes.Repeat([]byte{0x0b}, n)))
+			},
+			func(n int) int { return n * (n + 1) / 2 }, func(bytes int) int { return 100_000 + bytes/8 }},
+		{"values of locals that meet at the ends of blocks",
+			func(n int) []byte { // each is set in 400 blocks, and meets at their ends and the function's
+				set := slices.Concat(bytes.Repeat([]byte{0x02, 0x40}, 400), []byte{0x41, 0, 0x21, 0}, bytes.Repeat([]byte{0x0b}, 400))
+				return module(nullary, oneFunc, oneBody(1, bytes.Repeat(set, n)))
+			},
+			func(n int) int { return 400*n + 1 }, func(bytes int) int { return 100_000 + bytes/4 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := sort.Search(10_000, func(n int) bool { return c.used(n+1) > c.may(len(c.make(n+1))) })
+			e, err := instrument.Explain(c.make(n), instrument.Config{})
+			if err != nil {
+				t.Fatalf("%d: %v", n, err)
+			}
+			want := instrument.Limit{Name: strings.Replace(c.name, " of locals", "", 1), Have: c.used(n), Max: c.may(len(c.make(n)))}
+			if !slices.Contains(e.Limits, want) {
+				t.Errorf("the explanation has %s, want %v", fmt.Sprint(e.Limits), want)
+			}
+			wantTooMany(t, c.make(n+1), c.name)
+		})
+	}
+}
