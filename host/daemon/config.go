@@ -43,7 +43,7 @@ type Config struct {
 
 	Engine  string `toml:"engine" comment:"How guests run: compiler, interpreter, or auto: the compiler on amd64, else the interpreter.\nReplicas of both agree on everything."`
 	Tracker string `toml:"tracker" comment:"How written pages are found: auto, userfaultfd, memfd or compare."`
-	Keep    int    `toml:"keep" comment:"Checkpoints kept of each machine."`
+	Keep    int    `toml:"keep" comment:"Newest checkpoints kept of each machine, and beside them the last one that a majority has alike."`
 
 	MaxMemory Size `toml:"max_memory" comment:"Bound on the memory that the guests of all machines may come to take, such as 8GiB: 2.2 times the limit\nof each (lockstep deploy --memory). What would exceed it is not deployed here and does not join. 0: none."`
 

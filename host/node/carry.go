@@ -167,10 +167,8 @@ func (r *Replica) keep(s host.Stored) {
 	}
 	r.retry = retry{}
 	r.stored = append(r.stored, s)
-	if extra := len(r.stored) - r.node.opts.Keep; extra > 0 {
-		r.stored = append([]host.Stored(nil), r.stored[extra:]...)
-	}
-	r.forget(r.cutTo)
+	r.expire()
+	r.forget(ordering.Seq(r.cutTo.Load()))
 	r.emit(Event{Kind: EventCheckpointed, Epoch: s.Epoch, Seq: s.Seq, Root: s.Root})
 	if _, voter := r.machine.Members().Voter(r.id); !voter || r.phase != host.PhaseVoting || s.Epoch < r.promise.Epoch {
 		return // see audit; and nothing is cut by what was stored in an epoch before
@@ -184,12 +182,27 @@ func (r *Replica) keep(s host.Stored) {
 	r.judge(record)
 }
 
+// expire forgets the checkpoints that are not kept in the store.
+func (r *Replica) expire() {
+	seqs := make([]ordering.Seq, len(r.stored))
+	for i, s := range r.stored {
+		seqs[i] = s.Seq
+	}
+	var kept []host.Stored
+	for i, s := range r.stored {
+		if r.retention().Keeps(seqs, i) {
+			kept = append(kept, s)
+		}
+	}
+	r.stored = kept
+}
+
 // truncate cuts the log up to a checkpoint that a majority holds.
 func (r *Replica) truncate(to ordering.Seq) {
-	if to <= r.cutTo {
+	if uint64(to) <= r.cutTo.Load() {
 		return
 	}
-	r.cutTo = to
+	r.cutTo.Store(uint64(to))
 	r.forget(to)
 	epoch, prune := r.promise.Epoch, r.pruned < r.promise.Epoch && r.machine.Epoch() == r.promise.Epoch
 	if prune {

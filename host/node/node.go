@@ -44,7 +44,7 @@ type Options struct {
 	// Engine runs the guests; nodes of one process may share one. Nil: the node
 	// has a compiling one of its own, with a cache in Dir.
 	Engine *engine.Engine
-	// Keep is the number of checkpoints kept of each machine; 0 is DefaultKeep.
+	// Keep is the number of newest checkpoints kept of each machine, beside the last that a majority has alike; 0 is DefaultKeep.
 	Keep int
 	// TransferRate bounds the bytes per second that the node sends of its states and
 	// modules, over all who fetch them, but not below transfer.MinLimit; 0: no bound.
@@ -70,7 +70,7 @@ type Options struct {
 	OnEvent func(Event)   // nil: none. Called from replicas' loops: it must not block
 }
 
-// DefaultKeep is the number of checkpoints kept of each machine.
+// DefaultKeep is the number of newest checkpoints kept of each machine.
 const DefaultKeep = 2
 
 // Node hosts replicas of machines.

@@ -175,7 +175,7 @@ func (r *Replica) restore() error {
 		return fmt.Errorf("list checkpoints: %w", err)
 	}
 	for i := len(list) - 1; i >= 0; i-- {
-		err := r.restoreFrom(list[i])
+		err := r.restoreFrom(list[:i+1])
 		if noMemory(err) {
 			return err // the checkpoint is whole
 		}
@@ -193,7 +193,9 @@ func (r *Replica) restore() error {
 	return nil
 }
 
-func (r *Replica) restoreFrom(man snapshot.Manifest) error {
+// restoreFrom takes the last of these checkpoints, oldest first, which are all that the replica has then.
+func (r *Replica) restoreFrom(list []snapshot.Manifest) error {
+	man := list[len(list)-1]
 	if _, err := r.machine.Adopt(man); err != nil {
 		return err
 	}
@@ -204,6 +206,9 @@ func (r *Replica) restoreFrom(man snapshot.Manifest) error {
 	if want := man.Root(); root != want {
 		return fmt.Errorf("root is %v, want %v", root, want)
 	}
-	r.stored = []host.Stored{{Epoch: man.Epoch, Seq: man.Seq, Chain: man.Chain, Root: root}}
+	r.stored = nil
+	for _, man := range list {
+		r.stored = append(r.stored, host.Stored{Epoch: man.Epoch, Seq: man.Seq, Chain: man.Chain, Root: man.Root()})
+	}
 	return nil
 }

@@ -67,7 +67,7 @@ type Replica struct {
 	repairAt audit.Position // where a diverged replica stands still to be compared
 	quietTo  ordering.Seq   // entries up to here were answered before this start
 	stored   []host.Stored  // own durable checkpoints, oldest first
-	cutTo    ordering.Seq   // the log was cut up to here
+	cutTo    atomic.Uint64  // the log was cut up to here: a majority has stored the same state
 	retry    retry          // of a checkpoint that could not be saved
 	asked    time.Time      // when a repair last asked for a CHECKPOINT
 	ticker   ticker

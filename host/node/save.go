@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"lockstep/ordering"
 	"lockstep/snapshot"
 	"lockstep/snapshot/store"
 )
@@ -24,7 +25,12 @@ func (r *Replica) save(job saveJob) error {
 	if err != nil {
 		return err
 	}
-	return r.node.store.Expire(string(r.name), r.node.opts.Keep)
+	return r.node.store.Expire(string(r.name), r.retention())
+}
+
+// retention is which checkpoints this replica keeps.
+func (r *Replica) retention() store.Retention {
+	return store.Retention{Newest: r.node.opts.Keep, Agreed: ordering.Seq(r.cutTo.Load())}
 }
 
 // leaveRotten has the store made anew where an error shows that a part of it

@@ -33,7 +33,7 @@ func TestPowerCutAtAnyWrite(t *testing.T) {
 			states[m.seq] = bytes.Clone(m.memory)
 			save(t, s, m.checkpoint())
 			cut.saved(m.seq)
-			if err := s.Expire("m", 2); err != nil {
+			if err := s.Expire("m", Retention{Newest: 2, Agreed: m.seq}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,24 +7,49 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"lockstep/audit"
+	"lockstep/ordering"
 	"lockstep/snapshot"
 )
 
-// Expire drops a machine's checkpoints but the newest keep of them and those that
-// are held, and the parts that none of those has.
-func (s *Store) Expire(machine string, keep int) error {
+// Retention says which checkpoints of a machine are kept.
+type Retention struct {
+	Newest int // so many of the newest
+	// Agreed is where a majority is known to have stored the same state, 0 if nowhere. The newest checkpoint that is not after
+	// it is kept too, or the oldest if there is none: while those after it differ, nobody can go on from another.
+	Agreed ordering.Seq
+}
+
+// Keeps tells whether checkpoint i is kept of those at these seqs, oldest first.
+func (k Retention) Keeps(seqs []ordering.Seq, i int) bool {
+	agreed := 0
+	for j, seq := range seqs {
+		if seq <= k.Agreed {
+			agreed = j
+		}
+	}
+	return i == agreed || i >= len(seqs)-k.Newest
+}
+
+// Expire drops a machine's checkpoints that are neither to be kept nor held, and the parts that none of the others has.
+func (s *Store) Expire(machine string, keep Retention) error {
 	// Not synced: what a crash brings back is dropped the next time.
-	return s.drop(machine, pebble.NoSync, func(man snapshot.Manifest, newer int) bool { return newer < keep || s.holds.held(man) })
+	return s.drop(machine, pebble.NoSync, func(list []snapshot.Manifest, i int) bool {
+		seqs := make([]ordering.Seq, len(list))
+		for j, man := range list {
+			seqs[j] = man.Seq
+		}
+		return keep.Keeps(seqs, i) || s.holds.held(list[i])
+	})
 }
 
 // Discard drops, durably, a machine's checkpoints that are not to be kept, held or not, as those of
 // a log whose tail was given up.
 func (s *Store) Discard(machine string, keep func(snapshot.Manifest) bool) error {
-	return s.drop(machine, pebble.Sync, func(man snapshot.Manifest, _ int) bool { return keep(man) })
+	return s.drop(machine, pebble.Sync, func(list []snapshot.Manifest, i int) bool { return keep(list[i]) })
 }
 
-// drop removes the checkpoints of a machine that are not to be kept; newer is how many are newer than one.
-func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(man snapshot.Manifest, newer int) bool) error {
+// drop removes the checkpoints of a machine that are not to be kept, by their place among all of them, oldest first.
+func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(list []snapshot.Manifest, i int) bool) error {
 	s.changing.RLock()
 	defer s.changing.RUnlock()
 	s.holds.expiring.Lock()
@@ -35,7 +60,7 @@ func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(man sn
 	}
 	var gone, kept []snapshot.Manifest
 	for i, man := range list {
-		if keep(man, len(list)-1-i) {
+		if keep(list, i) {
 			kept = append(kept, man)
 		} else {
 			gone = append(gone, man)

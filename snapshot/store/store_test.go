@@ -124,7 +124,7 @@ func TestSaveRestoreExpire(t *testing.T) {
 			m.step(r)
 			save(t, s, m.checkpoint())
 			states[fmt.Sprint(m.name, m.seq)] = bytes.Clone(m.memory)
-			if err := s.Expire(m.name, 3); err != nil {
+			if err := s.Expire(m.name, Retention{Newest: 3, Agreed: m.seq}); err != nil {
 				t.Fatal(err)
 			}
 			list, err := s.List(m.name)
@@ -138,7 +138,7 @@ func TestSaveRestoreExpire(t *testing.T) {
 	}
 	// Nothing is left of what was expired: the store holds what a new one would.
 	for _, m := range []*machine{a, b} {
-		if err := s.Expire(m.name, 1); err != nil {
+		if err := s.Expire(m.name, Retention{Newest: 1, Agreed: m.seq}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +281,7 @@ func saveForEver(dir string) {
 		if err := s.Save(context.Background(), m.checkpoint()); err != nil {
 			panic(err)
 		}
-		if err := s.Expire("m", 2); err != nil {
+		if err := s.Expire("m", Retention{Newest: 2, Agreed: m.seq}); err != nil {
 			panic(err)
 		}
 		// Saved: whoever reads this may rely on it.

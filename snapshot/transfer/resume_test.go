@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,7 +201,7 @@ func TestDonorsMoveOn(t *testing.T) {
 		if err := disk.Save(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		if err := disk.Expire("m", 1); err != nil {
+		if err := disk.Expire("m", store.Retention{Newest: 1, Agreed: math.MaxUint64}); err != nil {
 			t.Fatal(err)
 		}
 		return man
@@ -240,7 +241,7 @@ func TestDonorsMoveOn(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d checkpoints are kept after the transfer, want 1", len(list))
 		}
-		if err := disk.Expire("m", 1); err != nil {
+		if err := disk.Expire("m", store.Retention{Newest: 1, Agreed: math.MaxUint64}); err != nil {
 			t.Fatal(err)
 		}
 	}
