@@ -1,11 +1,15 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep/host/guesttest"
+	"lockstep/wasmabi/instrument"
 )
 
 // The cache takes no more room than it may, and forgets the oldest first; code of another build is removed, and nothing else.
@@ -30,6 +34,9 @@ func TestCacheRoom(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(parent, "other", "f")); err != nil {
 		t.Error(err)
 	}
+	if want := fmt.Sprintf("code-profile%d-wazero-%s", instrument.Profile, wazeroVersion); filepath.Base(dir) != want {
+		t.Errorf("code is in %s, want %s", dir, want)
+	}
 	now := time.Now()
 	for i, name := range []string{"new", "old", "middle"} {
 		path := filepath.Join(dir, name)
@@ -45,6 +52,28 @@ func TestCacheRoom(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(left) != 2 || filepath.Base(left[0]) != "middle" || filepath.Base(left[1]) != "new" {
 		t.Errorf("left are %v, %v; want middle and new", left, err)
+	}
+}
+
+// Room is made where more is about to be kept.
+func TestCacheTrimmed(t *testing.T) {
+	e, err := New(Config{Kind: Compiler, CacheDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	old := filepath.Join(e.cacheDir, "old")
+	if err := os.WriteFile(old, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(old, maxCache+1); err != nil { // of holes
+		t.Fatal(err)
+	}
+	if _, err := e.Compile(guesttest.Module(t, "minimal"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !os.IsNotExist(err) {
+		t.Errorf("what does not fit is still there: %v", err)
 	}
 }
 

@@ -88,6 +88,23 @@ func TestClassifyPanics(t *testing.T) {
 	}
 }
 
+// The trace begins a line of the log.
+func TestTraceLine(t *testing.T) {
+	r := newWASIRig(t)
+	for _, log := range []string{"", "half a line", "a line\n"} {
+		r.log, r.trapped = []byte(log), errors.New("wasm error: unreachable")
+		o := host.Outcome{Status: wasmabi.Trapped, Trap: wasmabi.Unreachable}
+		r.logTrace(&o)
+		want := log + "trap: unreachable\n"
+		if log == "half a line" {
+			want = log + "\ntrap: unreachable\n"
+		}
+		if string(o.Log) != want {
+			t.Errorf("after %q the log is %q, want %q", log, o.Log, want)
+		}
+	}
+}
+
 // Misuse by the host is a bug of the host.
 func TestMisusePanics(t *testing.T) {
 	r := newWASIRig(t)

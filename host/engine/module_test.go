@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -65,7 +66,8 @@ func TestCompileRefuses(t *testing.T) {
 	// i32.const 0 becomes f32.neg, which no operand is there for.
 	invalid := []byte(strings.Replace(string(minimal), "\x41\x00\x0b", "\x8c\x8c\x0b", 1))
 	for name, wasm := range map[string][]byte{
-		"nothing": nil, "text": []byte("(module)"), "header": minimal[:8], "cut": minimal[:len(minimal)-3], "invalid body": invalid,
+		"validated by wazero alone": nested(0x41, 0, 0x28, 9, 0, 0x1a), // an alignment of 512
+		"nothing":                   nil, "text": []byte("(module)"), "header": minimal[:8], "cut": minimal[:len(minimal)-3], "invalid body": invalid,
 	} {
 		var words []string
 		for _, kind := range kinds {
@@ -78,6 +80,66 @@ func TestCompileRefuses(t *testing.T) {
 		}
 		if words[0] != words[1] {
 			t.Errorf("%s: refused as %q and %q", name, words[0], words[1])
+		}
+		if want := "invalid: does not validate"; name == "validated by wazero alone" && words[0] != want {
+			t.Errorf("%s: refused as %q, want %q", name, words[0], want)
+		}
+	}
+}
+
+// TestCompileAccepts checks what the zero values allow: memory up to the default, and constants that add.
+func TestCompileAccepts(t *testing.T) {
+	const memory = "\x05\x03\x01\x00\x01"
+	e := newEngine(t, engine.Config{})
+	compile := func(sections string) error {
+		wasm := strings.Replace(string(guesttest.Module(t, "minimal")), memory, sections, 1)
+		_, err := e.Compile([]byte(wasm), 0)
+		return err
+	}
+	pages := func(n uint32) string {
+		s := binary.AppendUvarint([]byte{1, 0}, uint64(n))
+		return string(append([]byte{5, byte(len(s))}, s...))
+	}
+	var refusal *instrument.Refusal
+	if err := compile(pages(host.DefaultMaxMemory)); err != nil {
+		t.Errorf("memory of the default limit: %v", err)
+	}
+	if err := compile(pages(host.DefaultMaxMemory + 1)); !errors.As(err, &refusal) || refusal.Reason != instrument.TooMuchMemory {
+		t.Errorf("memory over the default limit: %v", err)
+	}
+	if err := compile(memory + "\x06\x09\x01\x7f\x00\x41\x01\x41\x02\x6a\x0b"); err != nil {
+		t.Errorf("a global of 1 + 2: %v", err)
+	}
+}
+
+// TestFailed checks that what a call that failed left cannot become state.
+func TestFailed(t *testing.T) {
+	for _, kind := range kinds {
+		m, err := newEngine(t, engine.Config{Kind: kind}).Compile(nested(0x00), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := m.Instantiate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := host.Call{Export: wasmabi.ExportApply, Gas: 1000}
+		for what, misuse := range map[string]func(){"commit": func() { g.Commit() }, "call": func() { g.Call(call) }} {
+			if o := g.Call(call); o.Status != wasmabi.Trapped {
+				t.Fatalf("got %v", o.Status)
+			}
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%v: %s after a failure", kind, what)
+					}
+				}()
+				misuse()
+			}()
+			g.Undo()
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

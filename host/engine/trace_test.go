@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/binary"
 	"os"
 	"slices"
 	"strings"
@@ -61,6 +62,34 @@ func TestTrace(t *testing.T) {
 					t.Errorf("trace is %q, want %q", got, frames)
 				}
 			})
+		}
+	}
+}
+
+// A guest chooses its names: a log shows the beginning of a long one.
+func TestTraceLongName(t *testing.T) {
+	for _, n := range []int{200, 201} {
+		name := strings.Repeat("x", n)
+		sized := func(b []byte) []byte { return append(binary.AppendUvarint(nil, uint64(len(b))), b...) }
+		names := slices.Concat(sized([]byte("name")), []byte{1}, sized(slices.Concat([]byte{1, 2}, sized([]byte(name)))))
+		m, err := newEngine(t, engine.Config{}).Compile(slices.Concat(nested(0x00), []byte{0}, sized(names)), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := m.Instantiate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := name
+		if n > 200 {
+			want = name[:200] + "..."
+		}
+		o := g.Call(host.Call{Export: wasmabi.ExportApply, Gas: 1000})
+		if first := "trap: unreachable\n\tat " + want + "\n"; !strings.HasPrefix(string(o.Log), first) {
+			t.Errorf("log is %q, want %q…", o.Log, first)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -141,11 +141,17 @@ func (r wasiRig) poll(subs ...[]uint64) (errno, []string) {
 		binary.LittleEndian.PutUint64(at[24:], s[2])
 		binary.LittleEndian.PutUint16(at[40:], uint16(s[3]))
 	}
+	for i := range 32 * len(subs) {
+		live[4000+i] = 0xff
+	}
 	e := r.call("poll_oneoff", 1000, 4000, uint64(len(subs)), 900)
 	var events []string
 	if e == errnoSuccess {
 		for i := range int(r.u32(900)) {
-			at := live[4000+32*i:]
+			at := live[4000+32*i:][:32]
+			if !bytes.Equal(at[11:], make([]byte, 21)) {
+				r.t.Errorf("event %d ends in %x, want zeros", i, at[11:])
+			}
 			events = append(events, fmt.Sprintf("%d:%d:%d", r.u64(4000+32*i), at[10], binary.LittleEndian.Uint16(at[8:])))
 		}
 	}
@@ -169,6 +175,7 @@ func TestWASIPoll(t *testing.T) {
 		{"unknown clock", [][]uint64{{clock, 4, 7_000, 0}}, "100:0:28", 0},
 		{"a stream is ready first", [][]uint64{{clock, 1, 7_000, 0}, {write, 1, 0, 0}, {read, 0, 0, 0}}, "101:2:0 102:1:0", 0},
 		{"no such streams", [][]uint64{{write, 0, 0, 0}, {read, 3, 0, 0}}, "100:2:8 101:1:8", 0},
+		{"output and errors", [][]uint64{{write, 1, 0, 0}, {write, 2, 0, 0}, {write, 3, 0, 0}}, "100:2:0 101:2:0 102:2:8", 0},
 		{"unknown kind", [][]uint64{{3, 0, 0, 0}}, "100:3:28", 0},
 		{"for ever", [][]uint64{{clock, 1, math.MaxUint64, 0}}, "100:0:0", math.MaxInt64 - 5_000_000},
 	} {
@@ -184,6 +191,9 @@ func TestWASIPoll(t *testing.T) {
 	}
 	r := newWASIRig(t)
 	r.want("no subscriptions", r.call("poll_oneoff", 1000, 4000, 0, 900), errnoInval)
+	r.want("an event at the end", r.call("poll_oneoff", 1000, nowhere-32, 1, 900), errnoSuccess)
+	r.want("a count at the end", r.call("poll_oneoff", 1000, 4000, 1, nowhere-4), errnoSuccess)
+	r.want("as many as may be", r.call("poll_oneoff", 1000, 4000, 1024, 900), errnoSuccess)
 	r.want("too many", r.call("poll_oneoff", 1000, 4000, 1025, 900), errnoInval)
 	r.want("subscriptions nowhere", r.call("poll_oneoff", nowhere-47, 4000, 1, 900), errnoFault)
 	r.want("events nowhere", r.call("poll_oneoff", 1000, nowhere-31, 1, 900), errnoFault)
@@ -205,6 +215,7 @@ func TestWASIWrite(t *testing.T) {
 	for _, fd := range []uint64{0, 3, math.MaxUint32} {
 		r.want("other stream", r.call("fd_write", fd, 100, 3, 200), errnoBadF)
 	}
+	r.want("as many pieces as may be", r.call("fd_write", 1, 1000, 1024, 200), errnoSuccess)
 	r.want("too many pieces", r.call("fd_write", 1, 100, 1025, 200), errnoInval)
 	r.want("pieces nowhere", r.call("fd_write", 1, nowhere-23, 3, 200), errnoFault)
 	r.want("count nowhere", r.call("fd_write", 1, 100, 3, nowhere-3), errnoFault)
