@@ -5,15 +5,16 @@ func (f *function) analyse() {
 	r := *f.body.code
 	f.floats = newFloats()
 	f.stretches = append(f.stretches, stretch{})
-	w := &flow{f: f, r: &r, locals: f.localTypes()}
+	w := &flow{f: f, r: &r, locals: f.localTypes(), stack: f.module.stack, frames: f.module.frames}
 	w.set, w.got = make([]int32, len(w.locals)), make([]int32, len(w.locals))
 	w.origins = make([]origin, len(w.locals))
 	for i := len(f.typ.params); i < len(w.origins); i++ {
 		w.origins[i] = fromZero
 	}
 	w.begin(0x02, funcType{results: f.typ.results})
+	in := &instr{}
 	for len(w.frames) > 0 {
-		in := f.next(&r)
+		f.next(&r, in)
 		f.account(w, in)
 		if in.op == 0x0b {
 			f.planEnd(w, in)
@@ -37,10 +38,11 @@ func (f *function) analyse() {
 	f.canonical = f.floats.solve()
 	w.branches(3 * len(f.canonical)) // of ifs that are added
 	f.floats, f.scratch = floats{}, nil
+	f.module.stack, f.module.frames = w.stack[:0], w.frames
 }
 
 // account adds up what an instruction costs, and what it is that others ask for.
-func (f *function) account(w *flow, in instr) {
+func (f *function) account(w *flow, in *instr) {
 	b := w.top()
 	f.stretches[b.stretch].cost += price(in)
 	f.slots.wide = f.slots.wide || in.op == 0xfd

@@ -17,7 +17,7 @@ const (
 )
 
 // originOf tells it of an instruction's result. Its operands are on the stack yet.
-func (w *flow) originOf(in instr) origin {
+func (w *flow) originOf(in *instr) origin {
 	switch op := in.op; {
 	case op == 0x41 || op == 0x42: // i32.const, i64.const
 		if in.wide == 0 {
@@ -45,7 +45,7 @@ func (w *flow) operand(below int) origin {
 }
 
 // condition takes that of a branch.
-func (w *flow) condition(in instr) {
+func (w *flow) condition(in *instr) {
 	if w.pop(typeI32).origin&fromOrder != 0 {
 		w.f.edits = append(w.f.edits, edit{at: uint32(in.from), to: uint32(in.from), kind: editBarrier})
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // plan adds the edits for an instruction that was followed.
-func (f *function) plan(w *flow, in instr) {
+func (f *function) plan(w *flow, in *instr) {
 	add := func(kind editKind, arg uint32) {
 		f.edits = append(f.edits, edit{uint32(in.from), uint32(in.to), kind, in.op, arg})
 	}
@@ -56,7 +56,7 @@ func (f *function) plan(w *flow, in instr) {
 }
 
 // planEnd adds that of a loop's end, before it is followed.
-func (f *function) planEnd(w *flow, in instr) {
+func (f *function) planEnd(w *flow, in *instr) {
 	if b := w.top(); b.op == 0x03 && f.loops[b.loop].again {
 		f.edits = append(f.edits, edit{uint32(in.from), uint32(in.from), editAgain, in.op, uint32(b.loop)})
 	}
@@ -72,7 +72,7 @@ func (w *flow) shifted(depth uint32) uint32 {
 	return depth + uint32(crossed)
 }
 
-func (w *flow) shiftedTable(in instr) []byte {
+func (w *flow) shiftedTable(in *instr) []byte {
 	var out writer
 	out.byte(in.op)
 	out.u32(uint32(in.count))

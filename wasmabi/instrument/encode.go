@@ -104,7 +104,11 @@ func (m *module) encode(info *Module, codes [][]byte) []byte {
 	keep(secElement)
 	keep(secDataCount)
 	if len(codes) > 0 {
-		var s writer
+		size := 0
+		for _, c := range codes {
+			size += len(c)
+		}
+		s := writer{buf: make([]byte, 0, size+1024)}
 		s.u32(uint32(len(codes) + len(m.added)))
 		for _, c := range codes {
 			s.bytes(c)

@@ -146,7 +146,7 @@ func (w *flow) label(depth uint32) []byte {
 }
 
 // blockType reads the type of a block from its immediate.
-func (w *flow) blockType(in instr) funcType {
+func (w *flow) blockType(in *instr) funcType {
 	switch {
 	case in.wide == -64:
 		return funcType{}
@@ -163,7 +163,7 @@ func (w *flow) blockType(in instr) funcType {
 }
 
 // step follows one instruction.
-func (w *flow) step(in instr) {
+func (w *flow) step(in *instr) {
 	if s := fixed(in); s != nil {
 		w.simple(in, s)
 		return
@@ -219,7 +219,7 @@ func (w *flow) finish() {
 	w.end()
 }
 
-func (w *flow) branch(in instr) {
+func (w *flow) branch(in *instr) {
 	switch in.op {
 	case 0x0c:
 		w.popAll(w.label(in.imm))
@@ -259,7 +259,7 @@ func (w *flow) peekAs(types []byte) {
 	w.f.scratch = saved
 }
 
-func (w *flow) call(in instr) {
+func (w *flow) call(in *instr) {
 	m := w.f.module
 	var t funcType
 	if in.op == 0x10 {
@@ -283,7 +283,7 @@ func (w *flow) call(in instr) {
 }
 
 // choose is select. What it gives may be either operand.
-func (w *flow) choose(in instr) {
+func (w *flow) choose(in *instr) {
 	w.pop(typeI32)
 	want := byte(0)
 	if in.op == 0x1c {
@@ -303,7 +303,7 @@ func (w *flow) choose(in instr) {
 	w.push(value{typ: want, node: w.f.floats.either(w, a, b)})
 }
 
-func (w *flow) local(in instr) {
+func (w *flow) local(in *instr) {
 	if uint64(in.imm) >= uint64(len(w.locals)) {
 		w.invalid("local %d of %d", in.imm, len(w.locals))
 	}
@@ -337,7 +337,7 @@ func (w *flow) assign(local uint32) {
 	w.set[local] = int32(w.f.count) + 1
 }
 
-func (w *flow) global(in instr) {
+func (w *flow) global(in *instr) {
 	if uint64(in.imm) >= uint64(len(w.f.module.globals)) {
 		w.invalid("global %d does not exist", in.imm)
 	}
@@ -352,7 +352,7 @@ func (w *flow) global(in instr) {
 	w.f.floats.escape(w.pop(g.typ))
 }
 
-func (w *flow) reference(in instr) {
+func (w *flow) reference(in *instr) {
 	switch in.op {
 	case 0x25:
 		if uint64(in.imm) >= uint64(len(w.f.module.tableMin)) {
@@ -374,7 +374,7 @@ func (w *flow) reference(in instr) {
 }
 
 // simple follows an instruction of fixed type.
-func (w *flow) simple(in instr, s *signature) {
+func (w *flow) simple(in *instr, s *signature) {
 	m := w.f.module
 	if m.memory == nil && needsMemory(in) {
 		w.invalid("the module has no memory")
@@ -389,7 +389,7 @@ func (w *flow) simple(in instr, s *signature) {
 	}
 }
 
-func needsMemory(in instr) bool {
+func needsMemory(in *instr) bool {
 	switch in.op {
 	case 0xfc:
 		return in.sub == 8 || in.sub == 10 || in.sub == 11

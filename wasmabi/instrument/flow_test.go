@@ -91,6 +91,33 @@ func TestDataDrop(t *testing.T) {
 	}
 }
 
+// Each segment that is dropped has a flag of its own.
+func TestDataDrops(t *testing.T) {
+	m := instrumented(t, read(t, "drops"))
+	if got := fmt.Sprint(m.Globals); got != "[{lockstep:global:0 127 0} {lockstep:global:4 127 4} {lockstep:global:5 127 5}]" {
+		t.Errorf("globals are %s", got)
+	}
+	for name, config := range engines {
+		i := run(t, config(), m.Wasm)
+		for _, segment := range []string{"b", "a"} {
+			i.must(segment)
+			i.must("drop_" + segment)
+			if _, err := i.call(segment); err == nil {
+				t.Errorf("%s: %s is there after it was dropped", name, segment)
+			}
+		}
+		for _, global := range m.Globals[1:] {
+			if v := i.ExportedGlobal(global.Name).Get(); v != 1 {
+				t.Errorf("%s: %s is %d", name, global.Name, v)
+			}
+			i.set(global.Name, 0)
+		}
+		if a, b := i.must("a"), i.must("b"); a != 0x64636261 || b != 0x68676665 {
+			t.Errorf("%s: restored segments are %#x and %#x", name, a, b)
+		}
+	}
+}
+
 // Depth is counted where calls can come back, and leaves room for chains that
 // are not counted.
 func TestDepth(t *testing.T) {

@@ -20,7 +20,7 @@ type labels struct {
 	left int
 }
 
-func (in instr) labels(r *reader) labels {
+func (in *instr) labels(r *reader) labels {
 	l := labels{r: *r, left: in.count}
 	l.r.at = in.list
 	return l
@@ -139,8 +139,8 @@ func (f *function) nthLocal(typ byte, n int) uint32 {
 }
 
 // next reads one instruction and refuses what may not be.
-func (f *function) next(r *reader) instr {
-	in := instr{from: r.at}
+func (f *function) next(r *reader, in *instr) {
+	*in = instr{from: r.at}
 	f.from = r.at
 	in.op = r.byte()
 	kind := coreTable[in.op]
@@ -155,14 +155,13 @@ func (f *function) next(r *reader) instr {
 	if kind == bad || forbidden(in) {
 		r.fail(Forbidden, "instruction "+spell(in))
 	}
-	skip(r, kind, &in)
+	skip(r, kind, in)
 	in.to = r.at
-	return in
 }
 
 // forbidden tells what decodes and still may not be: what changes tables or
 // makes references, which could not be saved.
-func forbidden(in instr) bool {
+func forbidden(in *instr) bool {
 	switch in.op {
 	case 0x26, 0xd2:
 		return true
@@ -172,7 +171,7 @@ func forbidden(in instr) bool {
 	return false
 }
 
-func spell(in instr) string {
+func spell(in *instr) string {
 	op := uint32(in.op)
 	if in.op == 0xfc {
 		op = 0xfc00 | in.sub

@@ -61,6 +61,14 @@ func TestLimits(t *testing.T) {
 		{"imports", 10_000, func(n int) []byte { return module(nullary, repeated(2, n, 1, 'a', 1, 'f', 0, 0)) }},
 		{"functions", 100_000, func(n int) []byte { return module(nullary, funcs(n), functions(n, []byte{0, 0x0b})) }},
 		{"globals", 10_000, func(n int) []byte { return module(repeated(6, n, 0x7f, 1, 0x41, 0, 0x0b)) }},
+		{"globals and data segments that are dropped", 10_000, func(n int) []byte { // as many of each as the other
+			var drops []byte
+			for i := range n - n/2 {
+				drops = slices.Concat(drops, []byte{0xfc, 9}, leb(i))
+			}
+			count := long(12, leb(n-n/2))
+			return module(nullary, oneFunc, repeated(6, n/2, 0x7f, 1, 0x41, 0, 0x0b), count, oneBody(0, drops), repeated(11, n-n/2, 1, 0))
+		}},
 		{"exports", 10_000, func(n int) []byte { return module(nullary, oneFunc, repeated(7, n, 1, 'f', 0, 0), oneBody(0)) }},
 		{"data segments", 100_000, func(n int) []byte { return module(onePage, repeated(11, n, empty...)) }},
 		{"element segments", 100_000, func(n int) []byte { return module(section(4, 1, 0x70, 0, 0), repeated(9, n, empty...)) }},
@@ -129,6 +137,35 @@ func wantTooMany(t *testing.T, wasm []byte, what string) int {
 		t.Fatalf("one more: got %v, want over a limit: %s", r, what)
 	}
 	return r.Offset
+}
+
+// What lives across branches is counted for each stretch of code that a compiler makes.
+func TestLive(t *testing.T) {
+	const locals = 1000
+	for _, c := range []struct {
+		name string
+		want int // stretches, with that of the function
+		code []byte
+	}{
+		{"nothing", 1, nil},
+		{"block", 2, []byte{0x02, 0x40, 0x0b}},
+		{"loop", 6, []byte{0x03, 0x40, 0x0b}},
+		{"if", 4, []byte{0x41, 0, 0x04, 0x40, 0x0b}},
+		{"br_if", 2, []byte{0x41, 0, 0x0d, 0}},
+		{"br_table of 2 labels and another", 4, []byte{0x41, 0, 0x0e, 2, 0, 0, 0}},
+		{"a NaN that is seen", 4, []byte{0x43, 0, 0, 0, 0, 0x91, 0xbc, 0x1a}}, // f32.sqrt; i32.reinterpret_f32; drop
+		{"a NaN that is not", 1, []byte{0x43, 0, 0, 0, 0, 0x91, 0x1a}},
+	} {
+		e, err := instrument.Explain(module(nullary, oneFunc, oneBody(locals, c.code)), instrument.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range e.Limits {
+			if strings.HasPrefix(l.Name, "values that live across branches") && l.Have != c.want*locals {
+				t.Errorf("%s: %s are %d, want %d", c.name, l.Name, l.Have, c.want*locals)
+			}
+		}
+	}
 }
 
 // What a compiler pays for grows with the module, from a part that any may have.

@@ -60,6 +60,10 @@ type module struct {
 	met, maxMet  int // values that meet, see limits.go
 	live, looped quota
 	spent        int // operands that types of many values moved, see work
+
+	// Room of the flow through the last function, for the next; both are empty.
+	stack  []value
+	frames []frame
 }
 
 type funcType struct{ params, results []byte }

@@ -141,7 +141,7 @@ func (f *floats) either(w *flow, a, b value) int32 {
 }
 
 // simple takes the operands of an instruction of fixed type and gives its result.
-func (f *floats) simple(w *flow, in instr, s *signature) {
+func (f *floats) simple(w *flow, in *instr, s *signature) {
 	made := produces(in)
 	through, signed := passes(in)
 	var kept value
@@ -168,7 +168,7 @@ func (f *floats) simple(w *flow, in instr, s *signature) {
 }
 
 // isNumber tells instructions that never give a NaN.
-func isNumber(w *flow, in instr) bool {
+func isNumber(w *flow, in *instr) bool {
 	switch {
 	case in.op == 0x43:
 		return binary.LittleEndian.Uint32(w.r.data[in.to-4:])&0x7fffffff <= 0x7f800000
@@ -180,7 +180,7 @@ func isNumber(w *flow, in instr) bool {
 
 // passes tells instructions that move a scalar and change no more than its
 // sign. Of two operands it is the first that is moved.
-func passes(in instr) (through, signed bool) {
+func passes(in *instr) (through, signed bool) {
 	switch in.op {
 	case 0x8b, 0x99: // abs: of whatever sign, a canonical NaN becomes the canonical one
 		return true, false

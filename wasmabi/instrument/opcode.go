@@ -110,7 +110,7 @@ const (
 )
 
 // produces tells which instructions can make a NaN whose bits Wasm leaves open.
-func produces(op instr) floatKind {
+func produces(op *instr) floatKind {
 	switch op.op {
 	case 0xfd:
 		switch s := op.sub; {
@@ -133,7 +133,7 @@ func produces(op instr) floatKind {
 // hides tells whether an instruction that takes a float of a kind from the top
 // of the stack depends on no more of a NaN than that it is one, so that what is
 // below it need not be canonical.
-func hides(kind floatKind, op instr) bool {
+func hides(kind floatKind, op *instr) bool {
 	if op.op == 0xfd {
 		switch {
 		case kind == f32x4 && op.sub >= 65 && op.sub <= 70, kind == f64x2 && op.sub >= 71 && op.sub <= 76:

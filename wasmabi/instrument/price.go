@@ -9,7 +9,7 @@ const (
 )
 
 // price is what one instruction costs, besides what it pays by length.
-func price(in instr) int64 {
+func price(in *instr) int64 {
 	switch op := in.op; {
 	case op == 0x00, op == 0x01, op == 0x02, op == 0x03, op == 0x05, op == 0x0b: // no machine code of their own
 		return 0

@@ -69,7 +69,7 @@ func spellTypes(s string) []byte {
 
 // fixed gives the signature of an instruction whose type does not depend on
 // where it stands; nil for the others.
-func fixed(in instr) *signature {
+func fixed(in *instr) *signature {
 	switch {
 	case in.op == 0xfc:
 		return prefixedSignatures[in.sub&0xff]
