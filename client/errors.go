@@ -12,8 +12,8 @@ import (
 // ErrUnknownMachine says that no node that can be reached hosts the machine.
 var ErrUnknownMachine = errors.New("no node hosts this machine: check its name, or deploy it first")
 
-// ErrOutOfGas says that the input used all the gas it may. Nothing of it was kept.
-var ErrOutOfGas = errors.New("input ran out of gas")
+// ErrOutOfGas says that the input or the query used all the gas it may. Nothing of it was kept.
+var ErrOutOfGas = errors.New("out of gas: nothing of it was kept")
 
 // ErrClosed is returned by calls on a closed client.
 var ErrClosed = errors.New("client is closed")

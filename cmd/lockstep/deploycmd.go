@@ -98,6 +98,8 @@ has put on most of these nodes, with the guest that the state is of.`,
 	fs.TextVar(&d.logBytes, "log-bytes", daemon.Size(0), "bound on the log; a full log refuses inputs (0: 1GiB)")
 	fs.TextVar(&d.memory, "memory", daemon.Size(0), "bound on the guest's memory (0: 256MiB)")
 	fs.Uint64Var(&d.config.InputGas, "gas", 0, fmt.Sprintf("bound on one input's gas (0: %d)", uint64(host.DefaultInputGas)))
+	fs.Uint64Var(&d.config.QueryGas, "query-gas", 0, fmt.Sprintf("bound on one query's gas (0: %d)", uint64(host.DefaultQueryGas)))
+	fs.Uint64Var(&d.config.LifecycleGas, "lifecycle-gas", 0, fmt.Sprintf("bound on the gas of init, and of save and load at an upgrade (0: %d)", uint64(host.DefaultLifecycleGas)))
 	fs.Uint64Var(&d.config.AuditEvery, "audit-every", 0, fmt.Sprintf("entries between audits (0: %d)", host.DefaultAuditEvery))
 	fs.Uint64Var(&d.config.CheckpointEvery, "checkpoint-every", 0, fmt.Sprintf("entries between checkpoints (0: %d)", host.DefaultCheckpointEvery))
 	return c

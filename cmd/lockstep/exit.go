@@ -94,6 +94,9 @@ func explain(err error) string {
 	if errors.Is(err, client.ErrUnknownMachine) {
 		text += "; 'lockstep status' lists the machines there are"
 	}
+	if errors.Is(err, client.ErrOutOfGas) {
+		text += "; the bound is the machine's: 'lockstep deploy' has --gas, and --query-gas for queries"
+	}
 	return text
 }
 

@@ -43,7 +43,7 @@ type Operation struct {
 // Field is an argument.
 type Field struct {
 	Name string `json:"name"`
-	Type string `json:"type"`
+	Type string `json:"type"` // as Returns, or T… for any number of T, of the last argument
 }
 
 // ErrNone is answered for a module without a description.

@@ -25,6 +25,12 @@ func Wrong(operations map[string]Operation, request []byte) string {
 	}
 	args := words[1:]
 	for i, a := range op.Args {
+		if kind, many := strings.CutSuffix(a.Type, "…"); many {
+			if slices.ContainsFunc(args[min(i, len(args)):], func(v any) bool { return !fits(kind, v) }) {
+				return fmt.Sprintf("%s: %s are to be %s", op.Signature(name), a.Name, kind)
+			}
+			return ""
+		}
 		switch {
 		case i >= len(args) && strings.HasSuffix(a.Type, "?"):
 		case i >= len(args):

@@ -14,10 +14,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// followed has a row for each page of docs that has commands: this package follows the first,
-// tests/newcomer the second, and the tutorials.
+// followed has a row for each page of docs that has commands. This package follows them, tests/newcomer the quickstart and
+// the tutorials.
 // The examples in cli.md are those of the commands' own help, from which it is generated.
-var followed = []string{"docs/running.md", "docs/quickstart.md", "docs/cli.md"}
+var followed = []string{"docs/running.md", "docs/quickstart.md", "docs/sqlite.md", "docs/cli.md"}
 
 // newcomers are the pages that tests/newcomer follows.
 const newcomers = "docs/tutorials"
@@ -58,6 +58,11 @@ func TestRunning(t *testing.T) {
 	r.Follow(t, p)
 	unit(t, filepath.Join(r.Dir, "lockstep.service"))
 	compose(t, filepath.Join(r.Dir, "compose.yaml"))
+}
+
+// SQL on three nodes.
+func TestSQLite(t *testing.T) {
+	NewReader(t, Options{Root: "../..", Clone: true}).Follow(t, page(t, "docs/sqlite.md"))
 }
 
 var wrongKey = regexp.MustCompile(`Unknown|Failed to parse|Invalid|ignoring`)
