@@ -13,6 +13,7 @@ import (
 	"lockstep/host/epochs"
 	"lockstep/host/protocol"
 	"lockstep/ordering"
+	"lockstep/ordering/journal/durable"
 )
 
 // promise is what a replica must not forget about epochs: it is on disk before anybody is told.
@@ -49,7 +50,7 @@ func (r *Replica) loadPromise() (ok bool, err error) {
 }
 
 func (r *Replica) savePromise(p promise) error {
-	if err := writeFile(r.promisePath(), promiseFormat.Encode(p)); err != nil {
+	if err := durable.WriteFile(r.promisePath(), promiseFormat.Encode(p)); err != nil {
 		return fmt.Errorf("write promise: %w", err)
 	}
 	r.promise = p

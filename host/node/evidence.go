@@ -15,6 +15,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host/protocol"
+	"lockstep/ordering/journal/durable"
 )
 
 // evidence is what a node keeps against replicas of a machine, its own among
@@ -113,7 +114,7 @@ func (s *evidence) keep(f audit.Fault, e audit.Evidence, members audit.Members) 
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("keep evidence: %w", err)
 	}
-	if err := writeFile(filepath.Join(s.dir, evidenceName(f)), data); err != nil {
+	if err := durable.WriteFile(filepath.Join(s.dir, evidenceName(f)), data); err != nil {
 		return fmt.Errorf("keep evidence: %w", err)
 	}
 	s.enter(f, k, len(data))

@@ -15,6 +15,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/host/engine"
+	"lockstep/ordering/journal/durable"
 	"lockstep/wasmabi"
 	"lockstep/wasmabi/instrument"
 )
@@ -95,7 +96,7 @@ func (m *modules) put(wasm []byte, inUse func(audit.Digest) bool) error {
 	if err := m.makeRoom(inUse); err != nil {
 		return err
 	}
-	if err := writeFile(m.path(host.ModuleDigest(wasm)), wasm); err != nil {
+	if err := durable.WriteFile(m.path(host.ModuleDigest(wasm)), wasm); err != nil {
 		return fmt.Errorf("write module: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep/ordering"
+	"lockstep/ordering/journal/durable"
 )
 
 // retryPause is how long a write that failed waits until it is tried again.
@@ -139,7 +140,7 @@ func (j *Journal) Reset(to ordering.Position) error { return j.turn(to, restart)
 func (j *Journal) ResetFenced(to ordering.Position) error {
 	j.mu.Lock()
 	if j.queued.Seq > max(j.fence.Seq, to.Seq) {
-		if err := writeFile(filepath.Join(j.dir, fenceName), appendHeader(nil, j.queued, goesOn)); err != nil {
+		if err := durable.WriteFile(filepath.Join(j.dir, fenceName), appendHeader(nil, j.queued, goesOn)); err != nil {
 			j.mu.Unlock()
 			return fmt.Errorf("fence journal: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"lockstep/ordering"
+	"lockstep/ordering/journal/durable"
 )
 
 // Open opens the journal in a folder, which it makes if it is not there. See the package
@@ -75,7 +76,7 @@ func (j *Journal) load() error {
 			return err
 		}
 	}
-	if err := syncDir(j.dir); err != nil {
+	if err := durable.SyncDir(j.dir); err != nil {
 		return err
 	}
 	j.queued, j.durable = j.newest(), j.newest()
@@ -173,32 +174,10 @@ func (j *Journal) loadFence(lost ordering.Position) error {
 	}
 	if lost.Seq > j.fence.Seq {
 		j.fence = lost
-		return writeFile(path, appendHeader(nil, lost, goesOn))
+		return durable.WriteFile(path, appendHeader(nil, lost, goesOn))
 	}
 	return nil
 }
 
 // fenceName is the file with the fence: a segment's header and nothing after it.
 const fenceName = "fence"
-
-// writeFile makes a file durable before it is seen under its name.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already if all went well
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}

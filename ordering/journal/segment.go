@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"lockstep/ordering"
+	"lockstep/ordering/journal/durable"
 )
 
 // file is what the journal needs of a segment's file.
@@ -52,7 +53,7 @@ func createSegment(dir string, number uint64, base ordering.Position, kind byte,
 		err = f.Sync()
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = durable.SyncDir(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(s.path))
@@ -163,12 +164,4 @@ func listSegments(dir string) ([]uint64, error) {
 	}
 	sort.Slice(numbers, func(i, j int) bool { return numbers[i] < numbers[j] })
 	return numbers, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

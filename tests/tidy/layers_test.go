@@ -41,7 +41,7 @@ var layers = []layer{
 	{"host/guesttest", []string{"host", "ordering", "snapshot", "wasmabi"}, "the suite knows the seam and no implementation"},
 	{"host/hosttest", []string{"audit/...", "host", "host/engine", "ordering", "snapshot", "wasmabi/..."}, "a guest is tested on the engine and the machine alone, without logs and networks"},
 	{"host/metrics", []string{"wasmabi"}, "counting knows numbers, not what is counted"},
-	{"host/node", []string{"audit/...", "host", "host/engine", "host/epochs", "host/metrics", "host/protocol", "ordering", "ordering/jetstream", "ordering/journal", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
+	{"host/node", []string{"audit/...", "host", "host/engine", "host/epochs", "host/metrics", "host/protocol", "ordering", "ordering/jetstream", "ordering/journal/...", "snapshot/...", "wasmabi/..."}, "the node carries out what the machine says; clients and commands are above it"},
 	{"host/admin", []string{"audit/...", "host", "host/epochs", "ordering"}, "words are words: who says them is another package's affair"},
 	{"host/local", []string{"audit/...", "host", "host/engine", "host/node", "ordering/...", "snapshot/...", "wasmabi/..."}, "a cluster in one process is nodes and servers; clients and commands are above it"},
 	{"host/daemon", []string{"audit", "host", "host/admin", "host/engine", "host/epochs", "host/metrics", "host/node", "ordering/...", "snapshot/paging", "wasmabi/..."}, "a process is a node and a server; clients and commands are above it"},
