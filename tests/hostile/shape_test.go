@@ -26,7 +26,7 @@ func recursions() []guest {
 		}).named("recursion through the table"),
 		ends(wasmabi.StackOverflow, 4+600*12_003, func() []byte {
 			m := newModule()
-			return m.apply(call(m.fn(m.typ(nil, nil), 2000, i64, live(2000, call(0)))))
+			return m.apply(call(m.fn(m.typ(nil, nil), 2000, i64, waiting(2000, call(0)))))
 		}).named("recursion with 2,000 locals in use"),
 		ends(wasmabi.StackOverflow, 1004+600*3, func() []byte {
 			m := newModule()
@@ -54,8 +54,8 @@ func recursions() []guest {
 	}
 }
 
-// live sets n locals of 64 bits, runs code, and uses them all.
-func live(n int, code []byte) []byte {
+// waiting sets n locals of 64 bits, runs code, and uses them all.
+func waiting(n int, code []byte) []byte {
 	var b []byte
 	for i := range n {
 		b = cat(b, con(0), []byte{0x29, 3}, u32(8*i), set(i)) // i64.load
@@ -168,14 +168,14 @@ func crossing(locals, branches int) func() []byte {
 	return func() []byte {
 		m := newModule()
 		step := cat(memorySize, []byte{0x04, 0x40}, con(0), con(1), store, []byte{0x0b}) // if
-		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, live(locals, times(branches, step)))))
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, waiting(locals, times(branches, step)))))
 	}
 }
 
 func crossingTable(locals int) func() []byte {
 	return func() []byte {
 		m := newModule()
-		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, live(locals, block(con(0), brTable(20_000))))))
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, waiting(locals, block(con(0), brTable(20_000))))))
 	}
 }
 
@@ -183,14 +183,17 @@ func crossingTable(locals int) func() []byte {
 // to carry each through all of them.
 func meeting(locals, loops int) func() []byte {
 	return func() []byte {
-		var b []byte
-		for i := range locals {
-			b = cat(b, get((i+1)%locals), set(i))
-		}
-		for range loops {
-			b = loop(b, memorySize, brIf(0))
-		}
 		m := newModule()
-		return m.apply(call(m.fn(m.typ(nil, nil), locals, i32, b)))
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i32, meetingIn(locals, loops))))
 	}
+}
+
+func meetingIn(locals, loops int) (b []byte) {
+	for i := range locals {
+		b = cat(b, get((i+1)%locals), set(i))
+	}
+	for range loops {
+		b = loop(b, memorySize, brIf(0))
+	}
+	return b
 }
