@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,7 +18,7 @@ import (
 
 func devCommand() *cobra.Command {
 	var o dev.Options
-	var name string
+	var name, kind string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "dev GUEST.wasm|DIR",
@@ -47,13 +46,20 @@ printed.`,
 			o.Prompt = isTerminal(os.Stdin) && isTerminal(os.Stdout)
 			o.Color = isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""
 			o.Logger = devLogger(verbose, o.Color)
-			if o.Engine, err = guestEngine(engine.Auto); err != nil {
+			kinds, err := engines(kind)
+			if err != nil {
 				return err
 			}
-			return errors.Join(dev.Run(c.Context(), o), o.Engine.Close())
+			o.Engines, err = guestEngines(kinds, c.ErrOrStderr())
+			defer closeEngines(o.Engines)
+			if err != nil {
+				return err
+			}
+			return dev.Run(c.Context(), o)
 		},
 	}
 	c.Flags().StringVar(&name, "machine", "", "name of the machine (default: that of the file or folder)")
+	c.Flags().StringVar(&kind, "engine", engine.Auto.String(), engineFlag+": then replicas take turns, and audit each other")
 	c.Flags().StringVar(&o.Dir, "data", "", "keep the data here instead of in a temporary folder that is removed")
 	c.Flags().BoolVarP(&o.Watch, "watch", "w", false, "build and upgrade when the source changes")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print what nodes and servers log too")

@@ -66,7 +66,7 @@ outputs, gas and final states must be equal.
 			return runScripts(c, r, wasm, scripts, kinds, config)
 		},
 	}
-	c.Flags().StringVar(&kind, "engine", engine.Auto.String(), "compiler, interpreter, auto (the compiler on amd64, else the interpreter), or both: then they are compared")
+	c.Flags().StringVar(&kind, "engine", engine.Auto.String(), engineFlag+": then they are compared")
 	c.Flags().Uint64Var(&config.InputGas, "gas", 0, fmt.Sprintf("bound on one input's gas (0: %d)", uint64(host.DefaultInputGas)))
 	c.Flags().Uint32Var(&config.MaxMemory, "memory-pages", 0, fmt.Sprintf("bound on the guest's memory in pages of 64 KiB (0: %d)", host.DefaultMaxMemory))
 	return c
@@ -80,33 +80,11 @@ event BYTES, timers N, memory <= SIZE, same SNAPSHOT. A guest's invariant, if it
 exports one, must hold after each command. INPUT and BYTES are a word, a
 string quoted as in Go, hex:0102, json:{"a": 1} (as CBOR), or @file of the archive.`
 
-func engines(name string) ([]engine.Kind, error) {
-	if name == "both" {
-		return []engine.Kind{engine.Compiler, engine.Interpreter}, nil
-	}
-	kind, err := engine.ParseKind(name)
-	if err != nil {
-		return nil, usage("%w, or both", err)
-	}
-	return []engine.Kind{kind}, nil
-}
-
 func runScripts(c *cobra.Command, r *remote, wasm []byte, scripts []string, kinds []engine.Kind, config host.Config) error {
-	var open []*engine.Engine
-	defer func() {
-		for _, e := range open {
-			_ = e.Close() // nothing runs any more
-		}
-	}()
-	for _, kind := range kinds {
-		if warning := kind.Warning(); warning != "" {
-			_, _ = fmt.Fprintln(c.ErrOrStderr(), "warning:", warning)
-		}
-		e, err := guestEngine(kind)
-		if err != nil {
-			return err
-		}
-		open = append(open, e)
+	open, err := guestEngines(kinds, c.ErrOrStderr())
+	defer closeEngines(open)
+	if err != nil {
+		return err
 	}
 	results := make([]tested, 0, len(scripts))
 	failed := 0

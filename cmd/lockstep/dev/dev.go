@@ -34,10 +34,10 @@ type Options struct {
 	Watch   bool
 	In      io.Reader // lines to call
 	Out     io.Writer
-	Prompt  bool           // a person types
-	Color   bool           // and sees colours
-	Logger  *slog.Logger   // of the nodes; nil: none
-	Engine  *engine.Engine // that runs the guest on all nodes; nil: one of their own
+	Prompt  bool             // a person types
+	Color   bool             // and sees colours
+	Logger  *slog.Logger     // of the nodes; nil: none
+	Engines []*engine.Engine // that the nodes run the guest on, in turns; none: one of their own
 	Version string
 }
 
@@ -67,8 +67,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	options := local.Options{Dir: dir, Logger: o.Logger}
-	if o.Engine != nil {
-		options.Engines = []*engine.Engine{o.Engine, o.Engine, o.Engine}
+	if n := len(o.Engines); n > 0 {
+		options.Engines = []*engine.Engine{o.Engines[0], o.Engines[1%n], o.Engines[2%n]}
 	}
 	s.cluster, err = local.Start(ctx, options)
 	if err != nil {
@@ -169,6 +169,11 @@ func (s *session) logger() *slog.Logger {
 }
 
 func (s *session) welcome() {
+	if len(s.Engines) > 1 {
+		for i := range s.cluster.Len() {
+			s.say("%s: %v", s.cluster.Name(i), s.cluster.Engine(i).Kind())
+		}
+	}
 	s.say("other terminals: --server %s", s.cluster.URLs()[0])
 	if s.Prompt {
 		s.say("type an input to call, ? and an input to query, help for more")
