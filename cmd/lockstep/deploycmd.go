@@ -29,7 +29,6 @@ type deployment struct {
 	on       []string
 	replicas int
 	logBytes daemon.Size
-	memory   daemon.Size
 	config   host.Config
 }
 
@@ -44,6 +43,7 @@ type deployed struct {
 
 func deployCommand(r *remote) *cobra.Command {
 	d := deployment{}
+	var bound *bounds
 	var checkpoint string
 	c := &cobra.Command{
 		Use:   "deploy MACHINE {GUEST.wasm | --checkpoint ROOT}",
@@ -67,10 +67,9 @@ has put on most of these nodes, with the guest that the state is of.`,
 			if err := d.machine.Validate(); err != nil {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
-			if d.memory != 0 && d.memory < 64<<10 {
-				return usage("--memory is %d bytes: a guest has pages of 64KiB", d.memory)
+			if err := bound.take(); err != nil {
+				return err
 			}
-			d.config.MaxMemory = uint32(min(d.memory/(64<<10), 1<<31))
 			if checkpoint != "" {
 				d.from, err = readRoot(checkpoint)
 			} else {
@@ -92,14 +91,11 @@ has put on most of these nodes, with the guest that the state is of.`,
 		},
 	}
 	fs := c.Flags()
+	bound = boundFlags(fs, &d.config)
 	fs.StringVar(&checkpoint, "checkpoint", "", "root of an imported checkpoint to begin from")
 	fs.StringSliceVar(&d.on, "on", nil, "nodes that get a replica")
 	fs.IntVar(&d.replicas, "replicas", 0, "number of replicas, odd (default: 3, or 1 where there are fewer nodes)")
 	fs.TextVar(&d.logBytes, "log-bytes", daemon.Size(0), "bound on the log; a full log refuses inputs (0: 1GiB)")
-	fs.TextVar(&d.memory, "memory", daemon.Size(0), "bound on the guest's memory (0: 256MiB)")
-	fs.Uint64Var(&d.config.InputGas, "gas", 0, fmt.Sprintf("bound on one input's gas (0: %d)", uint64(host.DefaultInputGas)))
-	fs.Uint64Var(&d.config.QueryGas, "query-gas", 0, fmt.Sprintf("bound on one query's gas (0: %d)", uint64(host.DefaultQueryGas)))
-	fs.Uint64Var(&d.config.LifecycleGas, "lifecycle-gas", 0, fmt.Sprintf("bound on the gas of init, and of save and load at an upgrade (0: %d)", uint64(host.DefaultLifecycleGas)))
 	fs.Uint64Var(&d.config.AuditEvery, "audit-every", 0, fmt.Sprintf("entries between audits (0: %d)", host.DefaultAuditEvery))
 	fs.Uint64Var(&d.config.CheckpointEvery, "checkpoint-every", 0, fmt.Sprintf("entries between checkpoints (0: %d)", host.DefaultCheckpointEvery))
 	return c

@@ -20,6 +20,7 @@ func devCommand() *cobra.Command {
 	var o dev.Options
 	var name, kind string
 	var verbose bool
+	var bound *bounds
 	c := &cobra.Command{
 		Use:   "dev GUEST.wasm|DIR",
 		Short: "Run a guest on three replicas in this process, and try it while you write it",
@@ -42,6 +43,9 @@ printed.`,
 			if err := o.Machine.Validate(); err != nil {
 				return usage("%w: name it with --machine", err)
 			}
+			if err := bound.take(); err != nil {
+				return err
+			}
 			o.In, o.Out, o.Version = c.InOrStdin(), c.OutOrStdout(), version()
 			o.Prompt = isTerminal(os.Stdin) && isTerminal(os.Stdout)
 			o.Color = isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""
@@ -58,6 +62,7 @@ printed.`,
 			return dev.Run(c.Context(), o)
 		},
 	}
+	bound = boundFlags(c.Flags(), &o.Config)
 	c.Flags().StringVar(&name, "machine", "", "name of the machine (default: that of the file or folder)")
 	c.Flags().StringVar(&kind, "engine", engine.Auto.String(), engineFlag+": then replicas take turns, and audit each other")
 	c.Flags().StringVar(&o.Dir, "data", "", "keep the data here instead of in a temporary folder that is removed")

@@ -31,6 +31,7 @@ type tested struct {
 func testCommand(r *remote) *cobra.Command {
 	var kind string
 	var config host.Config
+	var bound *bounds
 	c := &cobra.Command{
 		Use:   "test GUEST.wasm|DIR [SCRIPT.txtar...]",
 		Short: "Test a guest with scripts, without a cluster",
@@ -46,6 +47,9 @@ outputs, gas and final states must be equal.
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := project.Open(args[0])
 			if err != nil {
+				return err
+			}
+			if err := bound.take(); err != nil {
 				return err
 			}
 			wasm, err := readGuest(p.Module(), config.MaxMemory)
@@ -67,8 +71,7 @@ outputs, gas and final states must be equal.
 		},
 	}
 	c.Flags().StringVar(&kind, "engine", engine.Auto.String(), engineFlag+": then they are compared")
-	c.Flags().Uint64Var(&config.InputGas, "gas", 0, fmt.Sprintf("bound on one input's gas (0: %d)", uint64(host.DefaultInputGas)))
-	c.Flags().Uint32Var(&config.MaxMemory, "memory-pages", 0, fmt.Sprintf("bound on the guest's memory in pages of 64 KiB (0: %d)", host.DefaultMaxMemory))
+	bound = boundFlags(c.Flags(), &config)
 	return c
 }
 

@@ -30,7 +30,8 @@ import (
 type Options struct {
 	Project project.Project
 	Machine ordering.Name
-	Dir     string // for data, kept; "" is a temporary folder that is removed
+	Config  host.Config // of a machine that is not there from before
+	Dir     string      // for data, kept; "" is a temporary folder that is removed
 	Watch   bool
 	In      io.Reader // lines to call
 	Out     io.Writer
@@ -151,7 +152,7 @@ func (s *session) open(ctx context.Context, wasm []byte) (err error) {
 			return nil
 		}
 	}
-	out, err := s.client.Deploy(ctx, wasm, host.Config{}, voters)
+	out, err := s.client.Deploy(ctx, wasm, s.Config, voters)
 	if err != nil {
 		return err
 	}
