@@ -1,6 +1,7 @@
 package instrument_test
 
 import (
+	"slices"
 	"testing"
 
 	"lockstep/wasmabi/instrument"
@@ -29,9 +30,22 @@ func TestExplain(t *testing.T) {
 	if leaf, chain := e.Functions[0].Cost, e.Functions[1].Cost; chain != 1+2*3+2*leaf {
 		t.Errorf("chain costs %d, and the leaf that it calls twice %d", chain, leaf)
 	}
-	for _, l := range e.Limits {
-		if l.Name == "" || l.Have > l.Max {
-			t.Errorf("limit %+v of a module that is accepted", l)
+	for _, want := range []instrument.Limit{
+		{Name: "bytes of the module", Have: len(read(t, "depth")), Max: 32 << 20},
+		{Name: "elements of a segment", Have: 1, Max: 1_000_000}, {Name: "entries of a table", Have: 1, Max: 1_000_000},
+	} {
+		if !slices.Contains(e.Limits, want) {
+			t.Errorf("limits are %v, want %v among them", e.Limits, want)
+		}
+	}
+	without, err := instrument.Explain(module(onePage), instrument.Config{MaxMemoryPages: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range without.Limits {
+		want := map[string]int{"bytes of the module": 13, "pages of memory at the start": 1}[l.Name]
+		if l.Have != want || l.Name == "pages of memory at the start" && l.Max != 7 {
+			t.Errorf("of a module with a memory and nothing else, %s are %d of %d", l.Name, l.Have, l.Max)
 		}
 	}
 	flow, err := instrument.Explain(read(t, "flow"), instrument.Config{})

@@ -142,12 +142,14 @@ func wantTooMany(t *testing.T, wasm []byte, what string) int {
 // What lives across branches is counted for each stretch of code that a compiler makes.
 func TestLive(t *testing.T) {
 	const locals = 1000
+	constant := []byte{0x41, 0}
 	for _, c := range []struct {
 		name string
 		want int // stretches, with that of the function
 		code []byte
 	}{
 		{"nothing", 1, nil},
+		{"block under operands, as many as locals", 3, slices.Concat(bytes.Repeat(constant, locals), []byte{0x02, 0x40, 0x0b}, bytes.Repeat([]byte{0x1a}, locals))},
 		{"block", 2, []byte{0x02, 0x40, 0x0b}},
 		{"loop", 6, []byte{0x03, 0x40, 0x0b}},
 		{"if", 4, []byte{0x41, 0, 0x04, 0x40, 0x0b}},
