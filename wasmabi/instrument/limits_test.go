@@ -3,6 +3,7 @@ package instrument_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -126,6 +127,36 @@ func TestLimits(t *testing.T) {
 	_, err := instrument.Instrument(make([]byte, wasmabi.MaxModule+1), instrument.Config{})
 	if err == nil || !strings.HasPrefix(err.Error(), "too large: module has 33554433 bytes") {
 		t.Errorf("a module of a byte over 32 MiB: %v", err)
+	}
+}
+
+// A memory may have what the module, the machine and the engine let it have, and the least of these.
+func TestMemoryLimit(t *testing.T) {
+	const most = 65534 // the instrumented module declares one more, and wazero's compiler takes no 65,536
+	memory := func(pages ...int) []byte {
+		content := []byte{1, byte(len(pages) - 1)}
+		for _, n := range pages {
+			content = append(content, leb(n)...)
+		}
+		return module(long(5, content))
+	}
+	for _, c := range []struct {
+		wasm    []byte
+		machine uint32
+		want    uint32 // 0 for refused
+	}{
+		{memory(1), 0, most}, {memory(1), most, most}, {memory(1), most + 1, most}, {memory(1), math.MaxUint32, most},
+		{memory(most), 0, most}, {memory(most + 1), 0, 0}, {memory(most + 1), math.MaxUint32, 0},
+		{memory(1), 16, 16}, {memory(16), 16, 16}, {memory(17), 16, 0},
+		{memory(1, 3), 16, 3}, {memory(3, 3), 16, 3}, {memory(1, 20), 16, 16}, {memory(3, 2), 16, 0},
+	} {
+		m, err := instrument.Instrument(c.wasm, instrument.Config{MaxMemoryPages: c.machine})
+		switch {
+		case c.want == 0 && err == nil:
+			t.Errorf("%x on a machine of %d is accepted", c.wasm, c.machine)
+		case c.want > 0 && (err != nil || m.MaxPages != c.want):
+			t.Errorf("%x on a machine of %d: %+v, %v, want %d pages", c.wasm, c.machine, m, err, c.want)
+		}
 	}
 }
 
