@@ -76,7 +76,12 @@ func logger(t *testing.T) *slog.Logger {
 
 func connect(t *testing.T, c *local.Cluster, machine string) *client.Client {
 	t.Helper()
-	cl, err := client.Connect(within(t, patience), client.Options{Machine: machine, URLs: c.URLs()})
+	return connectWith(t, client.Options{Machine: machine, URLs: c.URLs()})
+}
+
+func connectWith(t *testing.T, o client.Options) *client.Client {
+	t.Helper()
+	cl, err := client.Connect(within(t, patience), o)
 	if err != nil {
 		t.Fatal(err)
 	}

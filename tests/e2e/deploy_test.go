@@ -41,6 +41,40 @@ func TestDeployRefusedInTheLog(t *testing.T) {
 	verify(t, c, "kv")
 }
 
+// A client that dies before it hears that its DEPLOY was refused asks again as it comes back, and hears it then. Whatever
+// it does next in that session is done once.
+func TestRefusedDeployIsResumed(t *testing.T) {
+	c := start(t, "kv", nil)
+	var open []byte // the session with the DEPLOY in it
+	o := client.Options{Machine: "kv", URLs: c.URLs(), Save: func(s []byte) error {
+		if open == nil {
+			open = s
+		}
+		return nil
+	}}
+	first := connectWith(t, o)
+	var trap *client.TrapError
+	if _, err := first.Deploy(within(t, patience), testdata(t, "trapstart.wasm"), host.Config{}, voters(c)); !errors.As(err, &trap) {
+		t.Fatalf("a guest that traps as it comes up: %v", err)
+	}
+	o.Session, o.Save = open, nil
+	again := connectWith(t, o)
+	if len(again.Resumed()) != 1 {
+		t.Fatalf("resumed %d inputs, want the DEPLOY", len(again.Resumed()))
+	}
+	if _, err := again.Resumed()[0].Wait(within(t, patience)); !errors.As(err, &trap) || trap.Trap != wasmabi.Unreachable {
+		t.Errorf("the DEPLOY that is made again: %v", err)
+	}
+	deploy(t, c, again, kv.V2, host.Config{})
+	for want := range int64(3) {
+		out, err := again.Call(within(t, patience), kv.Add("n", 1))
+		if n, bad := kv.DecodeNumber(out.Bytes); err != nil || bad != nil || n != want+1 {
+			t.Errorf("call %d in the session of the refused DEPLOY: %d, %v, %v", want+1, n, err, bad)
+		}
+	}
+	verify(t, c, "kv")
+}
+
 // testdata reads a module that no compiler makes.
 func testdata(t *testing.T, name string) []byte {
 	t.Helper()
