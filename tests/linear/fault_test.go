@@ -28,7 +28,7 @@ type trial struct {
 	made    []string // faults, for the log
 }
 
-// fault does harm, and returns what mends it. Two may be under way at once, so that also a majority is hurt.
+// fault does harm, and returns what mends it. More than one may be under way at once, so that also a majority is hurt.
 type fault struct {
 	name   string
 	weight int
@@ -49,7 +49,7 @@ var faults = []fault{
 	{"replace", 1, (*trial).replace},
 }
 
-// rounds makes faults, one after another or two at once, until ctx ends.
+// rounds makes faults, one after another or some at once, until ctx ends.
 func (tr *trial) rounds(ctx context.Context) {
 	var mends []func()
 	for ctx.Err() == nil {
@@ -57,7 +57,7 @@ func (tr *trial) rounds(ctx context.Context) {
 		tr.made = append(tr.made, f.name)
 		mends = append(mends, f.make(tr, ctx))
 		tr.pause(ctx, 150, 900)
-		if len(mends) == 2 || tr.random.IntN(2) == 0 {
+		if len(mends) == *most || tr.random.IntN(2) == 0 {
 			for _, mend := range mends {
 				mend()
 			}

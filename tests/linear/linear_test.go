@@ -26,7 +26,6 @@ var guest []byte
 const (
 	machine  = "m"
 	callers  = 5
-	under    = 4 * time.Second // how long faults are made
 	patience = 60 * time.Second
 	judging  = 60 * time.Second
 )
@@ -35,6 +34,8 @@ var (
 	runs    = flag.Int("runs", 2, "histories to check")
 	verbose = flag.Bool("nodelog", false, "print what the nodes log")
 	first   = flag.Uint64("seed", 1, "of the first history; the others follow")
+	under   = flag.Duration("under", 4*time.Second, "how long faults are made in each")
+	most    = flag.Int("together", 2, "faults under way at once, at most")
 )
 
 func TestMain(m *testing.M) {
@@ -99,7 +100,7 @@ func TestLinearizable(t *testing.T) {
 				}
 			}()
 			r := newRecorder()
-			ctx, cancel := context.WithTimeout(t.Context(), under)
+			ctx, cancel := context.WithTimeout(t.Context(), *under)
 			defer cancel()
 			var done sync.WaitGroup
 			for k := range callers {
