@@ -3,12 +3,31 @@ package linear
 import (
 	"context"
 	"testing"
+
+	"lockstep/tests/nodeproc"
 )
 
 // A bit of one of two replicas is flipped while the third one is down. Both go on and make checkpoints that differ, and
 // nobody can say which of them is right. The third one, for which the log was cut too far, comes back by the last checkpoint
-// that they had alike, and what it then has decides.
-func TestUndecidedUntilThirdIsBack(t *testing.T) {
+// that they had alike, and what it then has decides; so does a new one.
+func TestUndecided(t *testing.T) {
+	for name, comeBack := range map[string]func(*trial){
+		"the third one comes back": func(tr *trial) { tr.cluster.Start(t, 2) },
+		"another one is joined in its place": func(tr *trial) {
+			fresh := tr.cluster.Add(t, -1)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := tr.members.Replace(ctx, nodeproc.Replica(2), nodeproc.Replica(fresh)); err != nil {
+				t.Fatal(err)
+			}
+			tr.voters[2] = fresh
+		},
+	} {
+		t.Run(name, func(t *testing.T) { undecided(t, comeBack) })
+	}
+}
+
+func undecided(t *testing.T, comeBack func(*trial)) {
 	tr := start(t, "", 1)
 	c := tr.members.Client
 	tr.cluster.Kill(2)
@@ -26,7 +45,7 @@ func TestUndecidedUntilThirdIsBack(t *testing.T) {
 	write(3 * 128)                             // and the log is cut where both have stored the same
 	tr.cluster.Flip(t, 1, machine, mark, 8, 0) // register 0, which nobody writes
 	write(5 * 128)
-	tr.cluster.Start(t, 2)
+	comeBack(tr)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := c.Call(ctx, operation{op: opRead, a: 0}.encode())
