@@ -1,6 +1,7 @@
 package instrument_test
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -58,5 +59,40 @@ func TestExplain(t *testing.T) {
 	}
 	if _, err := instrument.Explain([]byte("no module"), instrument.Config{}); err == nil {
 		t.Error("what is no module is explained")
+	}
+}
+
+// Callers pay for what is small, and that nothing else calls.
+func TestFolded(t *testing.T) {
+	pair := []byte{0x41, 0, 0x1a}                   // i32.const; drop: 2 gas
+	small := bytes.Repeat(pair, 50)                 // 100
+	large := append(small[3:], 0x41, 0, 0x45, 0x1a) // with i32.eqz: 101
+	body := func(b []byte) []byte { return sized(append(append([]byte{0}, b...), 0x0b)) }
+	codes := func(bodies ...[]byte) []byte {
+		return long(10, append([]byte{byte(len(bodies))}, bytes.Join(bodies, nil)...))
+	}
+	imported, two := section(2, 1, 1, 'a', 1, 'b', 0, 0), section(3, 2, 0, 0)
+	for _, c := range []struct {
+		name   string
+		wasm   []byte
+		folded bool
+		cost   int64 // of the last function
+	}{
+		{"small", module(nullary, oneFunc, codes(body(small))), true, 100},
+		{"large", module(nullary, oneFunc, codes(body(large))), false, 101},
+		{"exported", module(nullary, oneFunc, export("f", 0), codes(body(pair))), false, 2},
+		{"start", module(nullary, oneFunc, section(8, 0), codes(body(pair))), false, 2},
+		{"in a table", module(nullary, oneFunc, section(4, 1, 0x70, 0, 1), section(9, 1, 0, 0x41, 0, 0x0b, 1, 0), codes(body(pair))), false, 2},
+		{"called", module(nullary, two, codes(body(small), body([]byte{0x10, 0}))), true, 103},
+		{"called behind an import", module(nullary, imported, two, codes(body(small), body([]byte{0x10, 1}))), true, 103},
+		{"start behind an import", module(nullary, imported, oneFunc, section(8, 1), codes(body(pair))), false, 2},
+	} {
+		e, err := instrument.Explain(c.wasm, instrument.Config{})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if last := e.Functions[len(e.Functions)-1]; e.Functions[0].Folded != c.folded || last.Cost != c.cost {
+			t.Errorf("%s: folded is %v, want %v; the last costs %d, want %d", c.name, e.Functions[0].Folded, c.folded, last.Cost, c.cost)
+		}
 	}
 }
