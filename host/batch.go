@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 
 	"lockstep/audit"
 	"lockstep/audit/canonical"
@@ -58,17 +59,54 @@ const MaxBatch = 1024
 // BatchOverhead bounds the bytes of an encoded batch besides its payloads.
 func BatchOverhead(inputs int) int { return 256 + inputs*16 }
 
-// Encode returns the entry's data.
-func (b Batch) Encode() []byte { return BatchFormat.Encode(b) }
+// Encode returns the entry's data. Batches encode and decode themselves, in a fraction of the time that it takes the
+// library, which gives and takes the same bytes.
+func (b Batch) Encode() []byte {
+	size := BatchOverhead(len(b.Inputs)) + len(b.Signature)
+	for i := range b.Inputs {
+		size += len(b.Inputs[i].Payload)
+	}
+	d := append(make([]byte, 0, size), BatchFormat...)
+	d = canonical.AppendHead(d, canonical.Array, 3)
+	d = canonical.AppendHead(d, canonical.Array, 4)
+	d = canonical.AppendBytes(d, b.Session.Client[:])
+	d = canonical.AppendHead(d, canonical.Unsigned, uint64(b.Session.Opened))
+	d = canonical.AppendHead(d, canonical.Unsigned, b.Session.Floor)
+	d = canonical.AppendHead(d, canonical.Unsigned, b.Session.Responder)
+	d = canonical.AppendHead(d, canonical.Array, uint64(len(b.Inputs)))
+	for i := range b.Inputs {
+		d = canonical.AppendHead(d, canonical.Array, 2)
+		d = canonical.AppendHead(d, canonical.Unsigned, b.Inputs[i].Number)
+		d = canonical.AppendBytes(d, b.Inputs[i].Payload)
+	}
+	return canonical.AppendBytes(d, b.Signature)
+}
 
-// DecodeBatch reads an entry's data and checks its limits.
+// DecodeBatch reads an entry's data, of which payloads and signature are views, and checks its limits.
 func DecodeBatch(data []byte) (Batch, error) {
 	var b Batch
 	if len(data) > ordering.MaxEntry {
 		return b, ordering.ErrTooLarge
 	}
-	if err := BatchFormat.Decode(data, &b); err != nil {
-		return b, err
+	r := BatchFormat.Read(data)
+	r.Array(3)
+	r.Array(4)
+	r.Fill(b.Session.Client[:])
+	b.Session.Opened = ordering.Seq(r.Unsigned(math.MaxUint64))
+	b.Session.Floor = r.Unsigned(math.MaxUint64)
+	b.Session.Responder = r.Unsigned(math.MaxUint64)
+	if n := r.Head(canonical.Array); n <= MaxBatch {
+		b.Inputs = make([]Input, n)
+	} else {
+		return b, fmt.Errorf("batch has %d inputs, want 1 to %d", n, MaxBatch)
+	}
+	for i := range b.Inputs {
+		r.Array(2)
+		b.Inputs[i] = Input{Number: r.Unsigned(math.MaxUint64), Payload: r.Bytes()}
+	}
+	b.Signature = r.Bytes()
+	if err := r.End(); err != nil {
+		return Batch{}, err
 	}
 	if len(b.Inputs) == 0 || len(b.Inputs) > MaxBatch {
 		return b, fmt.Errorf("batch has %d inputs, want 1 to %d", len(b.Inputs), MaxBatch)

@@ -189,7 +189,7 @@ func (m *Machine) maintain(t *Transition) {
 
 // reply seals the receipts of an entry.
 func (m *Machine) reply(s Session, receipts Receipts) *Reply {
-	r := &Reply{Client: s.Client, Receipts: ReceiptsFormat.Encode(receipts), Members: m.members.Seq, Mode: m.members.Mode}
+	r := &Reply{Client: s.Client, Receipts: receipts.Encode(), Members: m.members.Seq, Mode: m.members.Mode}
 	for i := range receipts {
 		r.Statuses[receipts[i].Status]++
 		if receipts[i].Duplicate {

@@ -1,8 +1,10 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 
 	"lockstep/audit/canonical"
 	"lockstep/wasmabi"
@@ -71,26 +73,40 @@ type Receipts []Receipt
 // vote states as outputs.
 const ReceiptsFormat canonical.Format = "LSR1"
 
+// minReceipt is the size of the smallest one, encoded.
+const minReceipt = 8
+
 // DecodeReceipts reads the receipts of an entry: at least one.
 func DecodeReceipts(data []byte) (Receipts, error) {
-	var r Receipts
-	if err := ReceiptsFormat.Decode(data, &r); err != nil {
+	r := ReceiptsFormat.Read(data)
+	n := r.Head(canonical.Array)
+	if n > uint64(r.Left()/minReceipt) {
+		return nil, errors.New("decode receipts: they are not whole")
+	}
+	list := make(Receipts, 0, n)
+	for uint64(len(list)) < n && r.Array(7) {
+		list = append(list, Receipt{
+			Number: r.Unsigned(math.MaxUint64), Status: wasmabi.Status(r.Unsigned(math.MaxUint8)), Code: uint32(r.Unsigned(math.MaxUint32)),
+			Trap: wasmabi.Trap(r.Unsigned(math.MaxUint32)), Gas: r.Unsigned(math.MaxUint64), Duplicate: r.Bool(), Output: bytes.Clone(r.Bytes()),
+		})
+	}
+	if err := r.End(); err != nil {
 		return nil, err
 	}
-	if len(r) == 0 {
+	if len(list) == 0 {
 		return nil, errors.New("decode receipts: there are none")
 	}
-	return r, nil
+	return list, nil
 }
 
-// MarshalCBOR is what the library would make of the receipts by itself, in a fifth
-// of the time: it looks up the type of each anew.
-func (list Receipts) MarshalCBOR() ([]byte, error) {
-	size := canonical.MaxHead
+// Encode is ReceiptsFormat.Encode, in a fraction of the time.
+func (list Receipts) Encode() []byte {
+	size := len(ReceiptsFormat) + canonical.MaxHead
 	for i := range list {
-		size += 8*canonical.MaxHead + len(list[i].Output)
+		size += 7*canonical.MaxHead + len(list[i].Output)
 	}
-	b := canonical.AppendHead(make([]byte, 0, size), canonical.Array, uint64(len(list)))
+	b := append(make([]byte, 0, size), ReceiptsFormat...)
+	b = canonical.AppendHead(b, canonical.Array, uint64(len(list)))
 	for i := range list {
 		r := &list[i]
 		b = canonical.AppendHead(b, canonical.Array, 7)
@@ -100,8 +116,7 @@ func (list Receipts) MarshalCBOR() ([]byte, error) {
 		b = canonical.AppendHead(b, canonical.Unsigned, uint64(r.Trap))
 		b = canonical.AppendHead(b, canonical.Unsigned, r.Gas)
 		b = canonical.AppendBool(b, r.Duplicate)
-		b = canonical.AppendHead(b, canonical.Bytes, uint64(len(r.Output)))
-		b = append(b, r.Output...)
+		b = canonical.AppendBytes(b, r.Output)
 	}
-	return b, nil
+	return b
 }

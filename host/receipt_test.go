@@ -19,7 +19,7 @@ func TestReceiptsEncode(t *testing.T) {
 		})
 	}
 	for n := range list {
-		got, want := ReceiptsFormat.Encode(Receipts(list[:n])), ReceiptsFormat.Encode(list[:n])
+		got, want := Receipts(list[:n]).Encode(), ReceiptsFormat.Encode(list[:n])
 		if !bytes.Equal(got, want) {
 			t.Fatalf("%d receipts: %d bytes that differ from the %d wanted", n, len(got), len(want))
 		}

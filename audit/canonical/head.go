@@ -36,3 +36,8 @@ func AppendBool(b []byte, v bool) []byte {
 	}
 	return append(b, 0xf4)
 }
+
+// AppendBytes appends a byte string.
+func AppendBytes(b, v []byte) []byte {
+	return append(AppendHead(b, Bytes, uint64(len(v))), v...)
+}

@@ -181,7 +181,7 @@ func (r *Replica) runQuery(q query) {
 		return // its state is in doubt, or not whole
 	}
 	began := time.Now()
-	encoded := host.ReceiptsFormat.Encode(r.machine.Answer(q.question.Queries, q.question.Client))
+	encoded := r.machine.Answer(q.question.Queries, q.question.Client).Encode()
 	r.turns.queried(time.Since(began))
 	outputs := protocol.ReadDigest(encoded)
 	if !mine {
