@@ -55,7 +55,7 @@ func (j *Journal) commit() (more bool, err error) {
 	var at []int64
 	var size int64
 	if err == nil {
-		at, size, err = s.append(batch)
+		at, size, err = s.append(batch, j.opts.SegmentBytes)
 	}
 
 	if err == nil && j.opts.OnCommit != nil {
@@ -110,8 +110,8 @@ func (j *Journal) target() (*segment, error) {
 	return s, nil
 }
 
-// append writes records behind what the segment has, and syncs them.
-func (s *segment) append(batch []record) (at []int64, size int64, err error) {
+// append writes records behind what the segment has, which is to have limit bytes, and syncs them.
+func (s *segment) append(batch []record, limit int64) (at []int64, size int64, err error) {
 	n := 0
 	for i := range batch {
 		n += batch[i].size()
@@ -122,6 +122,7 @@ func (s *segment) append(batch []record) (at []int64, size int64, err error) {
 		at = append(at, s.size+int64(len(b)))
 		b = r.appendTo(b)
 	}
+	s.extend(s.size+int64(len(b)), limit)
 	if _, err := s.f.Write(b); err != nil {
 		return nil, 0, err
 	}

@@ -158,7 +158,10 @@ func batches(t testing.TB) (file []byte, starts []int64, at []ordering.Position)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file, starts, at
+	if room := file[j.segments[0].size:]; len(room) < 100<<10 || len(bytes.Trim(room, "\x00")) > 0 {
+		t.Fatalf("%d bytes are written ahead, want many and zeros", len(room))
+	}
+	return file[:j.segments[0].size], starts, at
 }
 
 // write makes a journal's folder of one segment.
@@ -171,8 +174,8 @@ func write(t testing.TB, file []byte) string {
 	return dir
 }
 
-// TestTornTail cuts the file at every byte of the last batch, and scribbles over any
-// part of it: what was durable before is there, and the journal goes on.
+// TestTornTail cuts the file at every byte of the last batch, with and without the zeros that were written ahead, and
+// scribbles over any part of it: what was durable before is there, and the journal goes on.
 func TestTornTail(t *testing.T) {
 	file, starts, at := batches(t)
 	durable := at[9]
@@ -202,6 +205,7 @@ func TestTornTail(t *testing.T) {
 		a := int(starts[2]) + rng.IntN(len(file)-int(starts[2]))
 		clear(torn[a:min(len(torn), a+rng.IntN(200)+1)])
 		check(fmt.Sprint("zeros at ", a), torn)
+		check("zeros from there on", append(bytes.Clone(file[:a]), make([]byte, rng.IntN(5000))...))
 		torn = append(bytes.Clone(file), make([]byte, rng.IntN(5000))...)
 		check("zeros after the end", torn)
 	}
@@ -333,6 +337,16 @@ func (f *faulty) Write(b []byte) (int, error) {
 	n, err := f.file.Write(b[:f.disk.room])
 	f.disk.room = 0
 	return n, errors.Join(errNoRoom, err)
+}
+
+// WriteAt makes room, and takes none: it is written over.
+func (f *faulty) WriteAt(b []byte, at int64) (int, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.room < len(b) {
+		return 0, errNoRoom
+	}
+	return f.file.WriteAt(b, at)
 }
 
 func (f *faulty) Sync() error {

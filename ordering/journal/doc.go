@@ -16,7 +16,8 @@
 //
 // # Files
 //
-// The journal is a run of segments, numbered files that are only appended to. The
+// The journal is a run of segments, numbered files that are only appended to, over zeros that are
+// written ahead, a megabyte at a time, so that a sync is of data alone. The
 // header of a segment names the position after which it goes on. Usually that is
 // the last one of the segment before; where it is an earlier one, the
 // entries of earlier segments after it are void (Rewind), and where it is not

@@ -146,7 +146,7 @@ func (s *segment) reopen() error {
 	if err != nil {
 		return err
 	}
-	s.f = f
+	s.f = diskFile{f}
 	if err := f.Truncate(s.size); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 type file interface {
 	io.Writer
 	io.ReaderAt
+	io.WriterAt
 	Sync() error
 	Close() error
 }
@@ -33,6 +35,7 @@ type segment struct {
 	offsets []int64             // of the records that count, the first is at base.Seq+1
 	seen    []ordering.Position // after each of them; only while the journal is opened
 	size    int64               // bytes that are whole and, once the journal is open, durable
+	ahead   int64               // the file has this size at least: zeros, from size on
 }
 
 const suffix = ".seg"
@@ -63,7 +66,31 @@ func createSegment(dir string, number uint64, base ordering.Position, kind byte,
 }
 
 func createFile(path string) (file, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f}, nil
+}
+
+// diskFile syncs what is needed to read its data again, and no more.
+type diskFile struct{ *os.File }
+
+func (f diskFile) Sync() error { return datasync(f.File) }
+
+// zeros are what a file is extended by. Records are written over them: to sync bytes that take the place of
+// others is one write to the disk, while a file that grows has its file system write to its own journal too, which all
+// that sync files there wait for.
+var zeros [1 << 20]byte
+
+// extend sees to it that the file reaches to end, unless it has limit bytes. Where that fails records are written all
+// the same, if they can be.
+func (s *segment) extend(end, limit int64) {
+	s.ahead = max(s.ahead, s.size)
+	if n := min(int64(len(zeros)), limit-s.ahead); n > 0 && end > s.ahead {
+		n, _ := s.f.WriteAt(zeros[:n], s.ahead)
+		s.ahead += int64(n)
+	}
 }
 
 // holds tells, while the journal is opened, whether a position is the segment's base or
@@ -113,6 +140,9 @@ func (s *segment) scan(b []byte) (after *ordering.Position, err error) {
 	for int(s.size) < len(b) {
 		r, n, bad := decodeRecord(b[s.size:])
 		if bad != nil || !s.last.Follows(r.entry) || s.last.Next(r.entry) != r.position() {
+			if len(bytes.TrimLeft(b[s.size:], "\x00")) == 0 {
+				return nil, nil // room that was not used
+			}
 			return newest(b[s.size:], s.last.Seq), nil
 		}
 		s.offsets = append(s.offsets, s.size)
