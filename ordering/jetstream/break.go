@@ -64,7 +64,7 @@ func (l *Log) identify(in *info) *ordering.BreakError {
 	if id := in.Config.Metadata[metaID]; id != l.id {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return &ordering.BreakError{Epoch: l.ref.Epoch, Seq: l.anchor.seq + 1,
+		return &ordering.BreakError{Epoch: l.ref.Epoch, Seq: l.anchor.Seq + 1,
 			Reason: fmt.Sprintf("the stream was created anew: its identity is %.40q, was %q", id, l.id)}
 	}
 	return nil

@@ -53,7 +53,7 @@ type Log struct {
 	sub     *nats.Subscription
 
 	mu         sync.Mutex
-	anchor     anchor // the last one that was handed out; seq 0 before
+	anchor     anchor // the last one that was handed out
 	live       bool   // there was nothing after it
 	reconnects uint64
 	suspect    suspicion

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -50,7 +51,7 @@ func (l *Log) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, er
 // Resume is ordering.Log's.
 func (l *Log) Resume(last ordering.Entry) {
 	l.mu.Lock()
-	l.anchor, l.live = anchorOf(last), false
+	l.anchor, l.live = anchor{last}, false
 	l.mu.Unlock()
 	l.setFloor(last.Seq)
 }
@@ -73,7 +74,7 @@ func (l *Log) ready(ctx context.Context, from ordering.Seq) (sure bool, err erro
 	if doubt || reconnects != l.reconnects {
 		l.live, l.reconnects = false, reconnects
 	}
-	return l.live && from == l.anchor.seq+1, nil
+	return l.live && from == l.anchor.Seq+1, nil
 }
 
 // reconnected tells whether the connection is another one than ready saw: what came by it may
@@ -99,21 +100,21 @@ func (l *Log) wait(ctx context.Context, wake <-chan struct{}, d time.Duration) b
 	return false
 }
 
-// anchor is the entry before the one that is read next.
-type anchor struct {
-	seq ordering.Seq
-	sum ordering.Chain // of that entry alone
-}
+// anchor is the entry before the one that is read next; the zero anchor is before all.
+type anchor struct{ ordering.Entry }
 
-func anchorOf(e ordering.Entry) anchor { return anchor{e.Seq, ordering.Chain{}.Next(e)} }
+// is tells whether an entry is the anchor itself.
+func (a anchor) is(e ordering.Entry) bool {
+	return a.Epoch == e.Epoch && a.Seq == e.Seq && a.Time == e.Time && bytes.Equal(a.Data, e.Data)
+}
 
 // handOut notes what the caller is about to have read.
 func (l *Log) handOut(out []ordering.Entry, live bool) []ordering.Entry {
-	last := anchorOf(out[len(out)-1])
+	last := anchor{out[len(out)-1]}
 	l.mu.Lock()
 	l.anchor, l.live, l.suspect = last, live, suspicion{}
 	l.mu.Unlock()
-	l.setFloor(last.seq)
+	l.setFloor(last.Seq)
 	return out
 }
 
@@ -122,7 +123,7 @@ func (l *Log) handOut(out []ordering.Entry, live bool) []ordering.Entry {
 func (l *Log) setLive(from ordering.Seq, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.anchor.seq+1 != from {
+	if l.anchor.Seq+1 != from {
 		l.live = false
 		return
 	}
@@ -198,12 +199,12 @@ func (l *Log) join(ctx context.Context, from ordering.Seq, got []ordering.Entry)
 // too, the log is another one.
 func (l *Log) sameAnchor(ctx context.Context, e ordering.Entry) (bool, error) {
 	l.mu.Lock()
-	if l.anchor.seq == 0 {
-		l.anchor = anchorOf(e) // nothing was read before: from now on it shall stay so
+	if l.anchor.Seq == 0 {
+		l.anchor = anchor{e} // nothing was read before: from now on it shall stay so
 	}
 	want := l.anchor
 	l.mu.Unlock()
-	if want.seq != e.Seq || want == anchorOf(e) {
+	if want.Seq != e.Seq || want.is(e) {
 		return true, nil
 	}
 	_, err := l.leaderHas(ctx, want)
@@ -213,11 +214,11 @@ func (l *Log) sameAnchor(ctx context.Context, e ordering.Entry) (bool, error) {
 // leaderHas tells whether the stream's leader has the entry that was handed out last; if it
 // has another there, the log is another one.
 func (l *Log) leaderHas(ctx context.Context, want anchor) (bool, error) {
-	e, err := l.getOne(ctx, want.seq)
+	e, err := l.getOne(ctx, want.Seq)
 	if hasCode(err, codeNoMessage) {
 		return true, nil // dropped or damaged since: there is nothing to compare
 	}
-	if err != nil || want == anchorOf(e) {
+	if err != nil || want.is(e) {
 		return err == nil, nil
 	}
 	return false, l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: e.Seq, Reason: "entry was rewritten"})
@@ -230,7 +231,7 @@ func (l *Log) askOn(ctx context.Context, from ordering.Seq) (out []ordering.Entr
 	l.mu.Lock()
 	want := l.anchor
 	l.mu.Unlock()
-	if err != nil || len(out) == 0 && !live || want.seq == 0 || want.seq+1 != from {
+	if err != nil || len(out) == 0 && !live || want.Seq == 0 || want.Seq+1 != from {
 		return out, live, err
 	}
 	if same, err := l.leaderHas(ctx, want); err != nil || !same {

@@ -29,7 +29,7 @@ func (l *Log) watch() {
 		if broken {
 			return
 		}
-		if want.seq > 0 {
+		if want.Seq > 0 {
 			l.compare(want)
 		}
 	}
@@ -38,9 +38,9 @@ func (l *Log) watch() {
 // compare asks the leader for an entry that was handed out. Where the leader does not have it, the reader is to
 // find out why; no answer says nothing.
 func (l *Log) compare(want anchor) {
-	e, err := l.getOne(context.Background(), want.seq)
+	e, err := l.getOne(context.Background(), want.Seq)
 	switch {
-	case err == nil && want != anchorOf(e):
+	case err == nil && !want.is(e):
 		_ = l.fail(&ordering.BreakError{Epoch: l.ref.Epoch, Seq: e.Seq, Reason: "entry was rewritten"})
 	case err == nil:
 		l.mu.Lock()
