@@ -19,6 +19,7 @@ import (
 	"lockstep/client"
 	"lockstep/guests/examples/kv"
 	"lockstep/host"
+	"lockstep/host/guesttest"
 	"lockstep/host/local"
 	lockstepjs "lockstep/ordering/jetstream"
 )
@@ -32,6 +33,7 @@ const (
 	benchRounds  = 7
 	idleCalls    = 200
 	roundLasts   = 1500 * time.Millisecond
+	profiled     = 8 * time.Second
 	benchCallers = 1024
 	inputSize    = 128
 )
@@ -46,7 +48,7 @@ type benched struct {
 
 const bareSubject = "bare.in"
 
-func benchCluster(b *testing.B, mode audit.Mode) *benched {
+func benchCluster(b *testing.B, wasm []byte, mode audit.Mode) *benched {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), patience)
 	defer cancel()
@@ -60,7 +62,7 @@ func benchCluster(b *testing.B, mode audit.Mode) *benched {
 	}
 	s := &benched{b: b, c: c}
 	cl := s.client()
-	if _, err := cl.Deploy(ctx, kv.V2, host.Config{Mode: mode}, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
+	if _, err := cl.Deploy(ctx, wasm, host.Config{Mode: mode}, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
 		b.Fatal(err)
 	}
 	conn, err := nats.Connect(c.URLs()[0], lockstepjs.ConnOptions("bare", nil)...)
@@ -120,7 +122,7 @@ func (s *benched) p50(n int, f func() error) float64 {
 func BenchmarkCallIdle(b *testing.B) {
 	for _, mode := range []audit.Mode{audit.Majority, audit.Crash, audit.Signed} {
 		b.Run(mode.String(), func(b *testing.B) {
-			s := benchCluster(b, mode)
+			s := benchCluster(b, kv.V2, mode)
 			cl := s.client()
 			for b.Loop() {
 				var bare, calls, reads, ratios []float64
@@ -154,11 +156,21 @@ func BenchmarkCallIdle(b *testing.B) {
 
 // BenchmarkCall1024: 1,024 callers of 128-byte inputs are to fill entries with at
 // least 10 of them, and to have 5 times as many accepted as a bare publisher has
-// single messages acknowledged.
+// single messages acknowledged. With a guest that does nothing, what calls cost is the
+// platform's alone.
 func BenchmarkCall1024(b *testing.B) {
-	for _, mode := range []audit.Mode{audit.Majority, audit.Signed} {
-		b.Run(mode.String(), func(b *testing.B) {
-			s := benchCluster(b, mode)
+	for _, tc := range []struct {
+		name string
+		wasm []byte
+		mode audit.Mode
+	}{
+		{"majority", kv.V2, audit.Majority},
+		{"signed", kv.V2, audit.Signed},
+		{"empty/majority", guesttest.Module(b, "minimal"), audit.Majority},
+		{"empty/signed", guesttest.Module(b, "minimal"), audit.Signed},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			s := benchCluster(b, tc.wasm, tc.mode)
 			cl := s.client()
 			for b.Loop() {
 				var bare, calls, entries, ratios, cpuBare, cpuCalls []float64
@@ -167,9 +179,9 @@ func BenchmarkCall1024(b *testing.B) {
 					used := processorTime(b)
 					bare = append(bare, s.publishAll(roundLasts))
 					cpuBare = append(cpuBare, used()/bare[i])
-					stop := profile(b, i)
+					lasts, stop := profile(b, i)
 					used = processorTime(b)
-					rate, perEntry := s.callAll(cl, roundLasts)
+					rate, perEntry := s.callAll(cl, lasts)
 					cpuCalls = append(cpuCalls, used()/rate)
 					stop()
 					calls, entries = append(calls, rate), append(entries, perEntry)
@@ -192,11 +204,12 @@ func BenchmarkCall1024(b *testing.B) {
 	}
 }
 
-// profile writes a CPU profile of one round where LOCKSTEP_PROFILE names a file.
-func profile(b *testing.B, round int) (stop func()) {
+// profile writes a CPU profile of the last round, which is a long one then, where LOCKSTEP_PROFILE
+// names a file.
+func profile(b *testing.B, round int) (lasts time.Duration, stop func()) {
 	path := os.Getenv("LOCKSTEP_PROFILE")
 	if path == "" || round != benchRounds-1 {
-		return func() {}
+		return roundLasts, func() {}
 	}
 	f, err := os.Create(path)
 	if err != nil {
@@ -205,7 +218,7 @@ func profile(b *testing.B, round int) (stop func()) {
 	if err := pprof.StartCPUProfile(f); err != nil {
 		b.Fatal(err)
 	}
-	return func() {
+	return profiled, func() {
 		pprof.StopCPUProfile()
 		_ = f.Close()
 	}
