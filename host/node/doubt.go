@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,19 +62,12 @@ func (r *Replica) doubting() bool { return !r.doubted.IsZero() }
 
 // applyKept has the machine come to the end of what the journal has on disk, so that the membership is known.
 func (r *Replica) applyKept() error {
-	for r.machine.Seq() < r.journal.Durable().Seq {
-		entries, err := r.journal.Read(r.machine.Seq()+1, 1, 0)
-		if err != nil {
-			r.logger.Debug("journal does not go on from the state", "err", err)
-			return nil
-		}
-		t, err := r.apply(r.parse(entries)[0])
-		if err != nil {
-			return fmt.Errorf("apply journal: %w", err)
-		}
-		r.carryOut(t)
+	err := r.walk(r.journal.Durable().Seq, r.carry)
+	if errors.Is(err, errGap) {
+		r.logger.Debug("apply what is kept", "err", err)
+		return nil
 	}
-	return nil
+	return err
 }
 
 // takeStock looks at how the voters stand to the replica's epoch, and stops, complains, or goes on.

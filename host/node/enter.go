@@ -76,19 +76,15 @@ func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
 // replay has the memory be what the journal leads to, as far as it does here, so that a transfer brings what differs from
 // that. Nobody is told of what comes of it.
 func (r *Replica) replay() {
-	for r.machine.Seq() < r.journal.Durable().Seq {
-		entries, err := r.journal.Read(r.machine.Seq()+1, 1, 0)
-		if err != nil {
-			return
-		}
-		t, err := r.machine.ApplyParsed(r.parse(entries)[0])
-		if err != nil {
-			r.logger.Debug("journal is not replayed to its end", "err", err)
-			return
-		}
-		if t.Checkpoint != nil {
+	err := r.walk(r.journal.Durable().Seq, func(e *host.Parsed) error {
+		t, err := r.machine.ApplyParsed(e)
+		if err == nil && t.Checkpoint != nil {
 			t.Checkpoint.Memory.Release()
 		}
+		return err
+	})
+	if err != nil {
+		r.logger.Debug("journal is not replayed to its end", "err", err)
 	}
 }
 

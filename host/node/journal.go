@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
+	"lockstep/host"
 	"lockstep/ordering"
 	"lockstep/ordering/journal"
 )
@@ -213,4 +215,31 @@ func (r *Replica) forget(to ordering.Seq) {
 	if err := r.journal.Drop(min(to, r.stored[0].Seq)); err != nil {
 		r.logger.Warn("drop entries from the journal", "err", err)
 	}
+}
+
+// errGap says that the journal does not go on from the machine's state.
+var errGap = errors.New("journal does not go on from the state")
+
+// walk has the machine go on by what the journal has, up to a seq, an entry at a time.
+func (r *Replica) walk(end ordering.Seq, apply func(*host.Parsed) error) error {
+	for r.machine.Seq() < end {
+		entries, err := r.journal.Read(r.machine.Seq()+1, 1, 0)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errGap, err)
+		}
+		if err := apply(r.parse(entries)[0]); err != nil {
+			return fmt.Errorf("apply journal: %w", err)
+		}
+	}
+	return nil
+}
+
+// carry applies an entry and does what follows from it.
+func (r *Replica) carry(e *host.Parsed) error {
+	t, err := r.apply(e)
+	if err != nil {
+		return err
+	}
+	r.carryOut(t)
+	return nil
 }

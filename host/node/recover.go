@@ -181,16 +181,8 @@ func (r *Replica) needed(ctx context.Context) error {
 // applyJournal has the machine come to the end of the journal, so that the membership there is known. Nobody votes
 // for it any more.
 func (r *Replica) applyJournal() error {
-	for r.machine.Seq() < r.journal.Last().Seq {
-		entries, err := r.journal.Read(r.machine.Seq()+1, 1, 0)
-		if err != nil {
-			return fmt.Errorf("read journal: %w", err)
-		}
-		t, err := r.apply(r.parse(entries)[0])
-		if err != nil {
-			return fmt.Errorf("apply journal: %w", err)
-		}
-		r.carryOut(t)
+	if err := r.walk(r.journal.Last().Seq, r.carry); err != nil {
+		return err
 	}
 	if at := r.journal.Last(); r.machine.Position() != at {
 		return fmt.Errorf("state is at %v, and the journal at %v: this replica cannot go ahead", r.machine.Position(), at)
