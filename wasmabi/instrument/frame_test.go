@@ -55,18 +55,28 @@ func TestFrames(t *testing.T) {
 		}
 		return recursive(of, typ, b)
 	}
-	for name, wasm := range map[string][]byte{
-		"few regions":           regions(0x7e, 20, 250),
-		"many regions":          regions(0x7e, 100, 250),
-		"many narrow regions":   regions(0x7e, 2000, 6),
-		"regions of vectors":    regions(0x7b, 20, 250),
-		"narrow ones of those":  regions(0x7b, 2000, 6),
-		"values of a local":     values(0x7e, 3000, 1),
-		"values of some locals": values(0x7e, 3000, 40),
-		"vectors of locals":     values(0x7b, 3000, 40),
-		"many locals":           values(0x7e, 4000, 4000),
+	for name, c := range map[string]struct {
+		wasm   []byte
+		weight int
+	}{
+		"few regions":           {regions(0x7e, 20, 250), 8},
+		"many regions":          {regions(0x7e, 100, 250), 37},
+		"many narrow regions":   {regions(0x7e, 2000, 6), 7},
+		"regions of vectors":    {regions(0x7b, 20, 250), 15},
+		"narrow ones of those":  {regions(0x7b, 2000, 6), 14},
+		"values of a local":     {values(0x7e, 3000, 1), 3},
+		"values of some locals": {values(0x7e, 3000, 40), 3},
+		"vectors of locals":     {values(0x7b, 3000, 40), 6},
+		"many locals":           {values(0x7e, 4000, 4000), 8},
 	} {
-		m := instrumented(t, wasm)
+		e, err := instrument.Explain(c.wasm, instrument.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Functions[0].Weight; got != c.weight {
+			t.Errorf("%s: a call weighs %d, want %d", name, got, c.weight)
+		}
+		m := instrumented(t, c.wasm)
 		gas := make(map[string]int64)
 		for engine, config := range engines {
 			i := run(t, config(), m.Wasm)
@@ -83,5 +93,34 @@ func TestFrames(t *testing.T) {
 		if gas["compiler"] != gas["interpreter"] {
 			t.Errorf("%s: gas differs: %v", name, gas)
 		}
+	}
+}
+
+// Calls that cannot come back are counted where a chain of them is long, and each loop adds to a frame.
+func TestChains(t *testing.T) {
+	body := func(b ...byte) []byte { return sized(append(append([]byte{0}, b...), 0x0b)) }
+	for _, n := range []int{256, 257} {
+		content := leb(n)
+		for i := 1; i < n; i++ {
+			content = append(content, body(append([]byte{0x10}, leb(i)...)...)...)
+		}
+		content = append(content, body()...)
+		e, err := instrument.Explain(module(nullary, repeated(3, n, 0), long(10, content)), instrument.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range e.Functions {
+			if want := n-i > 256; f.Counted != want {
+				t.Errorf("function %d of a chain of %d: counted is %v, want %v", i, n, f.Counted, want)
+			}
+		}
+	}
+	loops := bytes.Repeat([]byte{0x03, 0x40, 0x0b}, 1300) // 32 bytes each: 41,600 of 16,384
+	e, err := instrument.Explain(module(nullary, oneFunc, oneBody(0, loops)), instrument.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Functions[0].Weight; got != 3 {
+		t.Errorf("a function of 1,300 loops weighs %d, want 3", got)
 	}
 }
