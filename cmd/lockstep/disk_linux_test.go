@@ -202,8 +202,8 @@ func TestDiskFull(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for range 5 { // more than there is room for in the last page of a file
-		if _, err := c.cl.Call(ctx, kv.Put("large", make([]byte, 8<<10))); err != nil {
+	for range 5 { // more than the megabyte that a journal has written ahead
+		if _, err := c.cl.Call(ctx, kv.Put("large", make([]byte, 250<<10))); err != nil {
 			t.Fatal(err)
 		}
 	}
