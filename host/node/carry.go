@@ -189,9 +189,9 @@ func (r *Replica) expire() {
 		seqs[i] = s.Seq
 	}
 	var kept []host.Stored
-	for i, s := range r.stored {
-		if r.retention().Keeps(seqs, i) {
-			kept = append(kept, s)
+	for i, keeps := range r.retention().Keeps(seqs) {
+		if keeps {
+			kept = append(kept, r.stored[i])
 		}
 	}
 	r.stored = kept

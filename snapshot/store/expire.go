@@ -19,37 +19,51 @@ type Retention struct {
 	Agreed ordering.Seq
 }
 
-// Keeps tells whether checkpoint i is kept of those at these seqs, oldest first.
-func (k Retention) Keeps(seqs []ordering.Seq, i int) bool {
-	agreed := 0
-	for j, seq := range seqs {
+// Keeps tells which checkpoints are kept of those at these seqs, oldest first.
+func (k Retention) Keeps(seqs []ordering.Seq) []bool {
+	keeps, agreed := make([]bool, len(seqs)), 0
+	for i, seq := range seqs {
+		keeps[i] = i >= len(seqs)-k.Newest
 		if seq <= k.Agreed {
-			agreed = j
+			agreed = i
 		}
 	}
-	return i == agreed || i >= len(seqs)-k.Newest
+	if len(seqs) > 0 {
+		keeps[agreed] = true
+	}
+	return keeps
 }
 
 // Expire drops a machine's checkpoints that are neither to be kept nor held, and the parts that none of the others has.
 func (s *Store) Expire(machine string, keep Retention) error {
 	// Not synced: what a crash brings back is dropped the next time.
-	return s.drop(machine, pebble.NoSync, func(list []snapshot.Manifest, i int) bool {
+	return s.drop(machine, pebble.NoSync, func(list []snapshot.Manifest) []bool {
 		seqs := make([]ordering.Seq, len(list))
-		for j, man := range list {
-			seqs[j] = man.Seq
+		for i, man := range list {
+			seqs[i] = man.Seq
 		}
-		return keep.Keeps(seqs, i) || s.holds.held(list[i])
+		keeps := keep.Keeps(seqs)
+		for i, man := range list {
+			keeps[i] = keeps[i] || s.holds.held(man)
+		}
+		return keeps
 	})
 }
 
 // Discard drops, durably, a machine's checkpoints that are not to be kept, held or not, as those of
 // a log whose tail was given up.
 func (s *Store) Discard(machine string, keep func(snapshot.Manifest) bool) error {
-	return s.drop(machine, pebble.Sync, func(list []snapshot.Manifest, i int) bool { return keep(list[i]) })
+	return s.drop(machine, pebble.Sync, func(list []snapshot.Manifest) []bool {
+		keeps := make([]bool, len(list))
+		for i, man := range list {
+			keeps[i] = keep(man)
+		}
+		return keeps
+	})
 }
 
-// drop removes the checkpoints of a machine that are not to be kept, by their place among all of them, oldest first.
-func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(list []snapshot.Manifest, i int) bool) error {
+// drop removes the checkpoints of a machine that are not to be kept, of all that there are, oldest first.
+func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(list []snapshot.Manifest) []bool) error {
 	s.changing.RLock()
 	defer s.changing.RUnlock()
 	s.holds.expiring.Lock()
@@ -59,8 +73,9 @@ func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(list [
 		return err
 	}
 	var gone, kept []snapshot.Manifest
+	keeps := keep(list)
 	for i, man := range list {
-		if keep(list, i) {
+		if keeps[i] {
 			kept = append(kept, man)
 		} else {
 			gone = append(gone, man)

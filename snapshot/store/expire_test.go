@@ -25,9 +25,9 @@ func TestRetention(t *testing.T) {
 		{[]ordering.Seq{10, 20, 30, 40}, 2, 1 << 40, []ordering.Seq{30, 40}},
 	} {
 		k, got := Retention{Newest: c.newest, Agreed: c.agreed}, []ordering.Seq(nil)
-		for i, seq := range c.seqs {
-			if k.Keeps(c.seqs, i) {
-				got = append(got, seq)
+		for i, keeps := range k.Keeps(c.seqs) {
+			if keeps {
+				got = append(got, c.seqs[i])
 			}
 		}
 		if !slices.Equal(got, c.want) {
