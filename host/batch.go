@@ -95,11 +95,11 @@ func DecodeBatch(data []byte) (Batch, error) {
 	b.Session.Opened = ordering.Seq(r.Unsigned(math.MaxUint64))
 	b.Session.Floor = r.Unsigned(math.MaxUint64)
 	b.Session.Responder = r.Unsigned(math.MaxUint64)
-	if n := r.Head(canonical.Array); n <= MaxBatch {
-		b.Inputs = make([]Input, n)
-	} else {
+	n := r.Head(canonical.Array)
+	if n > MaxBatch {
 		return b, fmt.Errorf("batch has %d inputs, want 1 to %d", n, MaxBatch)
 	}
+	b.Inputs = make([]Input, n)
 	for i := range b.Inputs {
 		r.Array(2)
 		b.Inputs[i] = Input{Number: r.Unsigned(math.MaxUint64), Payload: r.Bytes()}
@@ -108,8 +108,8 @@ func DecodeBatch(data []byte) (Batch, error) {
 	if err := r.End(); err != nil {
 		return Batch{}, err
 	}
-	if len(b.Inputs) == 0 || len(b.Inputs) > MaxBatch {
-		return b, fmt.Errorf("batch has %d inputs, want 1 to %d", len(b.Inputs), MaxBatch)
+	if n == 0 {
+		return b, fmt.Errorf("batch has no inputs, want 1 to %d", MaxBatch)
 	}
 	for i := range b.Inputs {
 		if err := checkInput(b.Inputs[i]); err != nil {

@@ -141,7 +141,7 @@ func (s *segment) scan(b []byte) (after *ordering.Position, err error) {
 		r, n, bad := decodeRecord(b[s.size:])
 		if bad != nil || !s.last.Follows(r.entry) || s.last.Next(r.entry) != r.position() {
 			if len(bytes.TrimLeft(b[s.size:], "\x00")) == 0 {
-				return nil, nil // room that was not used
+				return nil, nil // room that was not used, in which newest would look for long
 			}
 			return newest(b[s.size:], s.last.Seq), nil
 		}
