@@ -9,10 +9,17 @@ import (
 
 // A bit of one of two replicas is flipped while the third one is down. Both go on and make checkpoints that differ, and
 // nobody can say which of them is right. The third one, for which the log was cut too far, comes back by the last checkpoint
-// that they had alike, and what it then has decides; so does a new one.
+// that they had alike, and what it then has decides; so does a new one. Nor are
+// the two to forget it when they are started again.
 func TestUndecided(t *testing.T) {
 	for name, comeBack := range map[string]func(*trial){
 		"the third one comes back": func(tr *trial) { tr.cluster.Start(t, 2) },
+		"the third one comes back, and the others were started again": func(tr *trial) {
+			for i := range 3 {
+				tr.cluster.Kill(i)
+			}
+			tr.cluster.Mend(t)
+		},
 		"another one is joined in its place": func(tr *trial) {
 			fresh := tr.cluster.Add(t, -1)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)

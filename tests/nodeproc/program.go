@@ -163,7 +163,7 @@ func answer(ctx context.Context, n *node.Node, line string) string {
 		return fmt.Sprint(moved.bytes.Load(), " ", moved.size.Load())
 	}
 	if len(f) == 2 && f[0] == "clock" {
-		return reset(f[1])
+		return turnClock(f[1])
 	}
 	if len(f) != 5 || f[0] != "flip" {
 		return "error: unknown command"
@@ -188,7 +188,8 @@ func answer(ctx context.Context, n *node.Node, line string) string {
 	return result
 }
 
-func reset(off string) string {
+// turnClock sets the clock as a command says.
+func turnClock(off string) string {
 	d, err := time.ParseDuration(off)
 	if err == nil {
 		err = setClock(d)
