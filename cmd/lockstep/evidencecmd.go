@@ -59,9 +59,9 @@ func evidenceCommand(r *remote) *cobra.Command {
 		Short: "Show signed statements of replicas that cannot be true",
 		Long: `What the nodes keep of replicas that signed two states for one seq (a contradiction), or
 another state than a majority of voters (a refutation). It proves a fault: of memory, a
-disk, an engine, of the log that the replica was given, or of whoever has its key; which, it
-cannot tell, but that another chain is stated where the log was another. A replica that
-was repaired leaves its evidence. Each node keeps up to 16 faults of a replica, the first
+disk, an engine, of the log that the replica was given, or of whoever has its key. Which, it
+cannot tell; where the log was another one, the chains differ too. A replica that was
+repaired leaves its evidence. Each node keeps up to 16 faults of a replica, the first
 ones, in the folder machines/MACHINE/evidence of its data; to forget them, remove them
 while the node is stopped.
 

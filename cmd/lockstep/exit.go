@@ -95,7 +95,7 @@ func explain(err error) string {
 		text += "; 'lockstep status' lists the machines there are"
 	}
 	if errors.Is(err, client.ErrOutOfGas) {
-		text += "; the bound is the machine's: 'lockstep deploy' has --gas, and --query-gas for queries"
+		text += "; the bound is the machine's: 'lockstep deploy' has --gas, --query-gas and --lifecycle-gas"
 	}
 	return text
 }
