@@ -36,6 +36,7 @@ type processes struct {
 	t    *testing.T
 	dir  string
 	port int
+	room string // that each node may reserve for logs
 	cmds [3]*exec.Cmd
 }
 
@@ -97,7 +98,7 @@ func allFree(p int) bool {
 
 func founded(t *testing.T) *processes {
 	t.Helper()
-	n := &processes{t: t, dir: t.TempDir(), port: freePort(t)}
+	n := &processes{t: t, dir: t.TempDir(), port: freePort(t), room: "64GiB"}
 	n.must("init", "c", "--use", "c", "--port", fmt.Sprint(n.port))
 	t.Cleanup(func() {
 		for i := range n.cmds {
@@ -111,7 +112,7 @@ func founded(t *testing.T) *processes {
 func (n *processes) start(i int) <-chan error {
 	n.t.Helper()
 	c := exec.Command(os.Args[0], "node", "-c", filepath.Join(n.dir, "c", fmt.Sprintf("n%d", i+1), "node.toml"), "--log-level", first(os.Getenv("LOCKSTEP_TEST_LOG"), "error"))
-	c.Env = append(os.Environ(), envMain+"=1")
+	c.Env = append(os.Environ(), envMain+"=1", "LOCKSTEP_MAX_STORE="+n.room)
 	c.Stderr = n.t.Output()
 	out, err := c.StdoutPipe()
 	if err != nil {

@@ -19,9 +19,10 @@ import (
 
 // Two of three nodes are gone for ever, with their disks. Calls get FAIL; recover says what it would take, restores service
 // with everything that the survivor had, and says what may be lost, also later. The survivor starts again alone, and new nodes
-// join in the places of those that are gone.
+// join in the places of those that are gone. The servers have room for one log of the machine and no second one beside it.
 func TestRecover(t *testing.T) {
 	n := founded(t)
+	n.room = "1536MiB"
 	n.startAll()
 	wasm := filepath.Join(n.dir, "kv.wasm")
 	if err := os.WriteFile(wasm, kv.V2, 0o600); err != nil {

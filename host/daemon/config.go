@@ -33,7 +33,7 @@ type Config struct {
 	TLSKey           string   `toml:"tls_key" path:"y" comment:"PEM file with the certificate's key."`
 	TLSCA            string   `toml:"tls_ca" path:"y" comment:"PEM file with the certificates of who signs those of other nodes, or of the servers of nats_url."`
 	SyncInterval     Duration `toml:"sync_interval" comment:"How long an acknowledged entry may stay out of the disk's reach. 0s: fsync before each acknowledgement.\nAny other value loses acknowledged entries when nodes lose power together."`
-	MaxStore         Size     `toml:"max_store" comment:"Bound on the files of logs, such as 64GiB. 0: three quarters of the room that there is."`
+	MaxStore         Size     `toml:"max_store" comment:"Bound on the files of logs, such as 64GiB. 0: three quarters of what the disk has for them at the start."`
 
 	NATSURL   string `toml:"nats_url" comment:"URLs, with commas, of a NATS cluster with JetStream to use instead of a server of the node's own."`
 	NATSCreds string `toml:"nats_creds" path:"y" comment:"Credentials file (.creds) for the connection to NATS."`

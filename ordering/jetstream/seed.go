@@ -100,7 +100,7 @@ func (f *founding) make(ctx context.Context) error {
 		// the replicas' journals, and nobody votes for it any more.
 		before := Ref{Machine: f.cfg.Machine, Epoch: f.cfg.Epoch - 1}
 		if Delete(ctx, f.nc, before) == nil {
-			_, err = createStream(ctx, f.js, want)
+			_, err = f.place(ctx, want)
 		}
 	}
 	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {

@@ -45,7 +45,8 @@ type Options struct {
 	// disk's reach. 0 means none: fsync before each acknowledgement. Any other value
 	// loses acknowledged entries when servers lose power together.
 	SyncInterval time.Duration
-	// MaxStore bounds the files in bytes; 0 means 3/4 of the room that there is.
+	// MaxStore bounds the files in bytes; 0 means 3/4 of what the disk has left when the server
+	// starts and what its files take by then.
 	MaxStore int64
 	// CertFile and KeyFile, PEM, have the server speak TLS alone, with clients and with
 	// the other servers, whose certificates CAFile's sign. Empty: no TLS but what Config says.
@@ -74,6 +75,9 @@ func Start(o Options) (*Server, error) { return startOn(o, doctor.DiskFree) }
 
 // startOn is Start with another way to tell how much is free on a disk.
 func startOn(o Options, free func(dir string) int64) (*Server, error) {
+	if o.MaxStore == 0 {
+		o.MaxStore = room(o.Dir, free)
+	}
 	opts, err := o.server()
 	if err != nil {
 		return nil, fmt.Errorf("start nats-server %s: %w", o.Name, err)

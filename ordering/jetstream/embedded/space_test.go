@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,5 +108,36 @@ func TestDiskFills(t *testing.T) {
 	}
 	if a, err := s.srv.LookupAccount(server.DEFAULT_GLOBAL_ACCOUNT); err != nil || a.JetStreamUsage().Limits.MaxStore != -1 {
 		t.Errorf("limits of the account afterwards: %+v, %v", a.JetStreamUsage().Limits, err)
+	}
+}
+
+// A server without a bound counts what it keeps already beside what is left, so that it has the room each time that it starts.
+func TestRoom(t *testing.T) {
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "kept", "blocks")
+	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(kept, nil, 0o600), os.Truncate(kept, 3<<30)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ bound, free, want int64 }{
+		{0, 1 << 30, 3 << 30},
+		{0, 5 << 30, 6 << 30},
+		{2 << 30, 5 << 30, 2 << 30},
+	} {
+		s, err := startOn(Options{Name: "n", Dir: dir, ClientPort: -1, MaxStore: c.bound}, func(string) int64 { return c.free })
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = ready(t, s)
+		in, readErr := s.Settings()
+		s.Shutdown()
+		if err != nil || readErr != nil || in.MaxStore != c.want {
+			t.Errorf("bound %d, %d free and 3 GiB kept: %d, want %d; %v, %v", c.bound, c.free, in.MaxStore, c.want, err, readErr)
+		}
+	}
+	if got := room(dir, func(string) int64 { return -1 }); got != 0 {
+		t.Errorf("nobody knows what is free: %d, want 0", got)
 	}
 }
