@@ -15,7 +15,7 @@ func TestTutorials(t *testing.T) {
 	if npm == "" {
 		npm = filepath.Join(os.Getenv("HOME"), ".cache", "lockstep")
 	}
-	for _, language := range []string{"assemblyscript", "c", "cpp", "javascript", "rust", "zig"} {
+	for _, language := range []string{"assemblyscript", "c", "cpp", "javascript", "rust", "wat", "zig"} {
 		t.Run(language, func(t *testing.T) {
 			tutorial(t, language, "LOCKSTEP_NPM="+npm,
 				"PATH=/usr/bin:"+os.Getenv("PATH"), // the compilers of Debian

@@ -80,7 +80,7 @@ var languages = []language{
 	},
 	{
 		name: "wat", source: "wat/counter.wat", main: "guest.wat",
-		build: "wat2wasm guest.wat -o guest.wasm",
+		build: "wat2wasm --debug-names guest.wat -o guest.wasm",
 		needs: "wat2wasm; on Debian: wabt",
 	},
 	{
