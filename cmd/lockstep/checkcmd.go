@@ -10,12 +10,14 @@ import (
 
 	"lockstep/cmd/lockstep/project"
 	"lockstep/host"
+	"lockstep/host/daemon"
 	"lockstep/wasmabi"
 	"lockstep/wasmabi/instrument"
 )
 
 func checkCommand(r *remote) *cobra.Command {
 	var explain bool
+	var memory daemon.Size
 	c := &cobra.Command{
 		Use:   "check FILE.wasm",
 		Short: "Say whether a module can be a guest, and if not, why",
@@ -25,7 +27,11 @@ func checkCommand(r *remote) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := instrument.Instrument(wasm, guestConfig)
+			pages, err := memoryPages(memory)
+			if err != nil {
+				return err
+			}
+			m, err := instrument.Instrument(wasm, guestConfig(pages))
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -37,7 +43,7 @@ func checkCommand(r *remote) *cobra.Command {
 				Explanation  *instrument.Explanation `json:"explanation,omitempty"`
 			}{File: args[0], Digest: host.ModuleDigest(wasm).Hex(), Size: len(wasm), Instrumented: len(m.Wasm)}
 			if explain {
-				e, err := instrument.Explain(wasm, guestConfig)
+				e, err := instrument.Explain(wasm, guestConfig(pages))
 				if err != nil {
 					return err
 				}
@@ -53,11 +59,9 @@ func checkCommand(r *remote) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&explain, "explain", false, "tell what the instrumentation does to each function, and how far each limit is")
+	memoryFlag(c.Flags(), &memory)
 	return c
 }
-
-// guestConfig is what a machine has unless it is deployed with another.
-var guestConfig = instrument.Config{Contract: true, MaxMemoryPages: host.DefaultMaxMemory}
 
 // readModule reads a file that may be a module, without reading more of one
 // that is too large to be.

@@ -107,10 +107,7 @@ func readGuest(path string, maxMemory uint32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if maxMemory == 0 {
-		maxMemory = host.DefaultMaxMemory
-	}
-	if _, err := instrument.Instrument(wasm, instrument.Config{Contract: true, MaxMemoryPages: maxMemory}); err != nil {
+	if _, err := instrument.Instrument(wasm, guestConfig(maxMemory)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return wasm, nil
@@ -243,7 +240,7 @@ func upgradeCommand(r *remote) *cobra.Command {
 fails, the old guest goes on as if nothing had been asked.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			wasm, err := readGuest(args[1], 0)
+			wasm, err := readGuest(args[1], anyMemory)
 			if err != nil {
 				return err
 			}

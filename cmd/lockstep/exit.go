@@ -12,6 +12,7 @@ import (
 	"lockstep/client/contexts"
 	"lockstep/client/nodes"
 	"lockstep/wasmabi"
+	"lockstep/wasmabi/instrument"
 )
 
 // Exit codes. They are part of the interface: scripts branch on them.
@@ -93,6 +94,9 @@ func explain(err error) string {
 	}
 	if errors.Is(err, client.ErrUnknownMachine) {
 		text += "; 'lockstep status' lists the machines there are"
+	}
+	if refusal := (*instrument.Refusal)(nil); errors.As(err, &refusal) && refusal.Reason == instrument.TooMuchMemory {
+		text += "; the bound is the machine's: 'lockstep deploy' and what tries a guest without a cluster have --memory"
 	}
 	if errors.Is(err, client.ErrOutOfGas) {
 		text += "; the bound is the machine's: 'lockstep deploy' has --gas, --query-gas and --lifecycle-gas"

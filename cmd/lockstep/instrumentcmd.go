@@ -6,11 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep/cmd/lockstep/files"
+	"lockstep/host/daemon"
 	"lockstep/wasmabi/instrument"
 )
 
 func instrumentCommand(r *remote) *cobra.Command {
 	var to string
+	var memory daemon.Size
 	c := &cobra.Command{
 		Use:   "instrument FILE.wasm -o OUT.wasm",
 		Short: "Write a guest's module as replicas run it: deterministic, metered, its state exposed",
@@ -23,7 +25,11 @@ func instrumentCommand(r *remote) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := instrument.Instrument(wasm, guestConfig)
+			pages, err := memoryPages(memory)
+			if err != nil {
+				return err
+			}
+			m, err := instrument.Instrument(wasm, guestConfig(pages))
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -34,5 +40,6 @@ func instrumentCommand(r *remote) *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&to, "output", "o", "", "file to write; it is replaced if it exists")
+	memoryFlag(c.Flags(), &memory)
 	return c
 }

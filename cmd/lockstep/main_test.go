@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/hex"
 	"errors"
 	"os"
 	"os/exec"
@@ -41,14 +42,23 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			wide, err := hex.DecodeString(wideModule)
+			if err != nil {
+				return err
+			}
 			lines, err := os.ReadFile("../../host/engine/testdata/lines/guest.wasm")
 			if err != nil {
 				return err
 			}
-			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "lines.wasm"), lines, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "counter.wasm"), counter, 0o600))
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "lines.wasm"), lines, 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "wide.wasm"), wide, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "kv.wasm"), kv.V1, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "counter.wasm"), counter, 0o600))
 		},
 	})
 }
+
+// wideModule is (module (memory (export "memory") 5000) (func (export "lockstep_apply") (result i32) i32.const 0)): a guest
+// that begins with more memory than a machine has by default.
+const wideModule = "0061736d010000000105016000017f03020100050401008827071b02066d656d6f727902000e6c6f636b737465705f6170706c7900000a0601040041000b"
 
 // Ctrl-C in the middle of the demo ends it, with nothing left behind.
 func TestDemoInterrupted(t *testing.T) {

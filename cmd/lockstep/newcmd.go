@@ -61,7 +61,7 @@ func buildCommand(r *remote) *cobra.Command {
 			if err := p.Make(c.Context()); err != nil {
 				return err
 			}
-			wasm, err := readGuest(p.Module(), 0)
+			wasm, err := readGuest(p.Module(), anyMemory)
 			if err != nil {
 				return err
 			}

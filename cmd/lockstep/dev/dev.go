@@ -113,7 +113,7 @@ func (s *session) build(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read module: %w", err)
 	}
-	if _, err := instrument.Instrument(wasm, instrument.Config{Contract: true, MaxMemoryPages: host.DefaultMaxMemory}); err != nil {
+	if _, err := instrument.Instrument(wasm, instrument.Config{Contract: true, MaxMemoryPages: s.Config.Resolve(0).MaxMemory}); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Project.Module(), err)
 	}
 	return wasm, nil
@@ -147,6 +147,9 @@ func (s *session) open(ctx context.Context, wasm []byte) (err error) {
 		if infos[i].Deployed {
 			s.module = infos[i].Module
 			s.say("machine %s is here from before, at seq %d", s.Machine, infos[i].Seq)
+			if s.Config != (host.Config{}) {
+				s.say("it keeps the bounds that it was made with: those that are given now are for a machine in another data folder")
+			}
 			s.swap(ctx, wasm)
 			s.welcome()
 			return nil
