@@ -342,8 +342,16 @@ func (n *processes) scrape() {
 	n.t.Helper()
 	text := n.get(0, "/metrics")
 	for _, name := range []string{
+		`queries_total{machine="kv",status="ok"}`, `inputs_total{machine="kv",status="rejected"}`,
+	} {
+		if m := regexp.MustCompile(`(?m)^lockstep_` + regexp.QuoteMeta(name) + ` ([0-9.e+]+)$`).FindStringSubmatch(text); m == nil || m[1] == "0" {
+			n.t.Errorf("lockstep_%s counted nothing: %v", name, m)
+		}
+	}
+	for _, name := range []string{
 		`entries_read_total`, `entries_applied_total`, `entry_bytes_total`, `gas_total`, `votes_total`, `apply_seconds_count`,
 		`entry_inputs_count`, `journal_sync_seconds_count`, `journal_bytes_total`, `journal_entries_total`,
+		`query_seconds_count`,
 	} {
 		m := regexp.MustCompile(`(?m)^lockstep_` + name + `{machine="kv"} ([0-9.e+]+)$`).FindStringSubmatch(text)
 		if m == nil || m[1] == "0" {

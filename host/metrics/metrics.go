@@ -23,8 +23,8 @@ type Node struct {
 
 // vectors are the metrics, by machine.
 type vectors struct {
-	read, applied, entryBytes, inputs, duplicates, gas, votes, audits, events, transferBytes, transferPages, journalBytes, journalEntries *prometheus.CounterVec
-	apply, batch, fsync, save, transfer                                                                                                   *prometheus.HistogramVec
+	read, applied, entryBytes, inputs, duplicates, gas, votes, audits, events, transferBytes, transferPages, journalBytes, journalEntries, queries, busy *prometheus.CounterVec
+	apply, batch, fsync, save, transfer, query                                                                                                           *prometheus.HistogramVec
 }
 
 // New returns metrics of a node, with those of the Go runtime and the process.
@@ -58,18 +58,21 @@ func newVectors() vectors {
 		transferPages:  count("transfer_pages_total", "Pages that differed in transfers of state."),
 		journalBytes:   count("journal_bytes_total", "Bytes written to the replica's own entry log."),
 		journalEntries: count("journal_entries_total", "Entries written to the replica's own entry log."),
+		queries:        count("queries_total", "Queries run, by status as inputs have it; each is undone.", "status"),
+		busy:           count("queries_busy_total", "Questions that were answered with busy, since too many waited."),
 		apply:          measure("apply_seconds", "Time to apply one entry, its commit included.", fast),
 		batch:          measure("entry_inputs", "Inputs in one entry.", prometheus.ExponentialBuckets(1, 2, 12)),
 		fsync:          measure("journal_sync_seconds", "Time to write and fsync what had gathered for the replica's own entry log.", fast),
 		save:           measure("checkpoint_save_seconds", "Time to make a checkpoint durable.", slow),
 		transfer:       measure("transfer_seconds", "Time that a transfer of state took.", slow),
+		query:          measure("query_seconds", "Time to run the queries of one question.", fast),
 	}
 }
 
 func (v *vectors) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		v.read, v.applied, v.entryBytes, v.inputs, v.duplicates, v.gas, v.votes, v.audits, v.events, v.transferBytes, v.transferPages,
-		v.journalBytes, v.journalEntries, v.apply, v.batch, v.fsync, v.save, v.transfer,
+		v.journalBytes, v.journalEntries, v.queries, v.busy, v.apply, v.batch, v.fsync, v.save, v.transfer, v.query,
 	}
 }
 
@@ -92,10 +95,12 @@ func (n *Node) Machine(name string) *Machine {
 		journalBytes: v.journalBytes.WithLabelValues(name), journalEntries: v.journalEntries.WithLabelValues(name),
 		apply: v.apply.WithLabelValues(name), batch: v.batch.WithLabelValues(name), fsync: v.fsync.WithLabelValues(name),
 		save: v.save.WithLabelValues(name), transfer: v.transfer.WithLabelValues(name),
+		busy: v.busy.WithLabelValues(name), query: v.query.WithLabelValues(name),
 		events: v.events.MustCurryWith(prometheus.Labels{"machine": name}),
 	}
 	for s := range m.inputs {
 		m.inputs[s] = v.inputs.WithLabelValues(name, wasmabi.Status(s).String())
+		m.queries[s] = v.queries.WithLabelValues(name, wasmabi.Status(s).String())
 	}
 	m.events.WithLabelValues("evidence")
 	m.events.WithLabelValues("diverged") // so that it can be alarmed on before it happens
@@ -104,11 +109,11 @@ func (n *Node) Machine(name string) *Machine {
 
 // Machine counts what a replica of one machine does.
 type Machine struct {
-	read, applied, entryBytes, duplicates, gas, votes, audits  prometheus.Counter
-	transferBytes, transferPages, journalBytes, journalEntries prometheus.Counter
-	apply, batch, fsync, save, transfer                        prometheus.Observer
-	inputs                                                     [wasmabi.Refused + 1]prometheus.Counter
-	events                                                     *prometheus.CounterVec
+	read, applied, entryBytes, duplicates, gas, votes, audits, busy prometheus.Counter
+	transferBytes, transferPages, journalBytes, journalEntries      prometheus.Counter
+	apply, batch, fsync, save, transfer, query                      prometheus.Observer
+	inputs, queries                                                 [wasmabi.Refused + 1]prometheus.Counter
+	events                                                          *prometheus.CounterVec
 }
 
 // Read counts entries that came from the log.
@@ -144,6 +149,27 @@ func (m *Machine) Applied(size int, took time.Duration, t Tally) {
 		m.batch.Observe(float64(total))
 		m.duplicates.Add(float64(t.Duplicates))
 		m.gas.Add(float64(t.Gas))
+	}
+}
+
+// Queried counts a query that was run.
+func (m *Machine) Queried(s wasmabi.Status) {
+	if m != nil {
+		m.queries[s].Inc()
+	}
+}
+
+// Answered counts a question whose queries were run.
+func (m *Machine) Answered(took time.Duration) {
+	if m != nil {
+		m.query.Observe(took.Seconds())
+	}
+}
+
+// Busy counts a question that was answered with busy.
+func (m *Machine) Busy() {
+	if m != nil {
+		m.busy.Inc()
 	}
 }
 

@@ -67,6 +67,7 @@ func (r *Replica) receiveQuestion(m *nats.Msg, alone bool) {
 // refuse says that this replica is too busy. It is signed, so that nobody refuses
 // in another's name.
 func (r *Replica) refuse(question audit.Digest, reply string) {
+	r.meter.Busy()
 	reading := audit.Reading{Machine: string(r.name), Replica: r.id, Question: question}
 	reading.Sign(r.key)
 	r.publish(reply, protocol.ReadAnswerFormat.Encode(protocol.ReadAnswer{Reading: reading, Busy: true}))
@@ -181,8 +182,14 @@ func (r *Replica) runQuery(q query) {
 		return // its state is in doubt, or not whole
 	}
 	began := time.Now()
-	encoded := r.machine.Answer(q.question.Queries, q.question.Client).Encode()
-	r.turns.queried(time.Since(began))
+	receipts := r.machine.Answer(q.question.Queries, q.question.Client)
+	encoded := receipts.Encode()
+	took := time.Since(began)
+	r.turns.queried(took)
+	r.meter.Answered(took)
+	for i := range receipts {
+		r.meter.Queried(receipts[i].Status)
+	}
 	outputs := protocol.ReadDigest(encoded)
 	if !mine {
 		encoded = nil
