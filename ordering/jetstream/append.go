@@ -221,6 +221,7 @@ func (e *apiError) Error() string { return fmt.Sprintf("%s (%d)", e.Description,
 const (
 	codeAccountResources = 10002
 	codeNoPeers          = 10005
+	codeNoLeader         = 10008 // of the servers
 	codeResources        = 10023
 	codeNoMessage        = 10037
 	codeStorage          = 10047

@@ -75,7 +75,7 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (id string, err erro
 	}
 	want := cfg.stream()
 	want.Metadata[metaID] = rand.Text()
-	s, err := createStream(ctx, js, want)
+	s, err := createStream(ctx, js, want, createWait)
 	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
 		s, err = existingStream(ctx, js, cfg.StreamName())
 	}
@@ -117,12 +117,26 @@ const (
 	noRoomWait = 2 * time.Second
 )
 
-// createStream repeats what may pass: too few servers are known as yet, or the files of a
+// createStream repeats what may pass: too few servers are known as yet, they are electing, or the files of a
 // stream that was just deleted are still being removed. Creating the same stream
 // twice is creating it once.
-func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) (njs.Stream, error) {
-	return repeat(ctx, createWait, func(ctx context.Context) (njs.Stream, error) { return js.CreateStream(ctx, want) },
-		codeNoPeers, codeStoreBusy)
+func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig, patience time.Duration) (njs.Stream, error) {
+	s, err := repeat(ctx, patience, func(ctx context.Context) (njs.Stream, error) { return js.CreateStream(ctx, want) },
+		codeNoPeers, codeStoreBusy, codeNoLeader)
+	if err != nil {
+		return nil, err
+	}
+	return s, awaitKnown(ctx, js, want.Subjects[0])
+}
+
+// awaitKnown waits until the servers' leader knows a stream that was made, by a subject of it: the stream's own leader has answered
+// that, which may be before, and who looks for it meanwhile might be told that there is none.
+func awaitKnown(ctx context.Context, js njs.JetStream, subject string) error {
+	_, err := repeat(ctx, createWait, func(ctx context.Context) (struct{}, error) {
+		_, err := js.StreamNameBySubject(ctx, subject)
+		return struct{}{}, err
+	}, codeStreamNotFound, codeNoLeader)
+	return err
 }
 
 // existingStream finds a stream that is there, or that another node is making
@@ -130,20 +144,23 @@ func createStream(ctx context.Context, js njs.JetStream, want njs.StreamConfig) 
 // stream is not found.
 func existingStream(ctx context.Context, js njs.JetStream, name string) (njs.Stream, error) {
 	return repeat(ctx, createWait, func(ctx context.Context) (njs.Stream, error) { return js.Stream(ctx, name) },
-		codeStreamNotFound)
+		codeStreamNotFound, codeNoLeader)
 }
 
 // repeat asks until there is an answer that is not one of the errors that pass. There may
 // be no answer at all, as from a stream whose leader is being elected, so each try
 // has a time of its own.
-func repeat(ctx context.Context, patience time.Duration, ask func(context.Context) (njs.Stream, error), pass ...njs.ErrorCode) (njs.Stream, error) {
+func repeat[T any](ctx context.Context, patience time.Duration, ask func(context.Context) (T, error), pass ...njs.ErrorCode) (T, error) {
 	began := time.Now()
 	deadline := began.Add(patience)
-	for answer := createAnswer; ; answer = min(2*answer, createWait) {
+	for answer := createAnswer; ; {
 		try, cancel := context.WithTimeout(ctx, answer)
 		s, err := ask(try)
 		passes := try.Err() != nil
 		cancel()
+		if passes {
+			answer = min(2*answer, createWait)
+		}
 		if apiErr := new(njs.APIError); errors.As(err, &apiErr) {
 			passes = slices.Contains(pass, apiErr.ErrorCode)
 		}
@@ -156,7 +173,8 @@ func repeat(ctx context.Context, patience time.Duration, ask func(context.Contex
 		select {
 		case <-time.After(createBetween):
 		case <-ctx.Done():
-			return nil, err
+			var none T
+			return none, err
 		}
 	}
 }

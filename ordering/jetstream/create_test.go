@@ -1,6 +1,7 @@
 package jetstream_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -224,5 +225,34 @@ func TestCreateWithoutRoom(t *testing.T) {
 				return
 			}
 		})
+	}
+}
+
+// Servers that elect are waited for, and asked anew soon once they have a leader.
+func TestCreateDuringElection(t *testing.T) {
+	c := jetstreamtest.Start(t, 3)
+	nc := c.Connect(t, 0)
+	ctx := within(t, time.Minute)
+	js, err := njs.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stop(1)
+	c.Stop(2)
+	for none := false; !none; { // until the server has noticed that it leads nobody
+		var e *njs.APIError
+		try, cancel := context.WithTimeout(ctx, time.Second)
+		_, err := js.AccountInfo(try)
+		cancel()
+		none = errors.As(err, &e) && e.ErrorCode == 10008
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	var restarted sync.WaitGroup
+	restarted.Go(func() { c.Restart(t, 1) })
+	defer restarted.Wait()
+	if _, err := jetstream.Create(ctx, nc, jetstream.Config{Ref: newRef(), MaxBytes: 1 << 20}); err != nil {
+		t.Error(err)
 	}
 }

@@ -112,13 +112,13 @@ func (f *founding) make(ctx context.Context) error {
 // place makes the stream, on fewer servers than it is to have if there are too few and that is allowed.
 func (f *founding) place(ctx context.Context, want njs.StreamConfig) (njs.StreamConfig, error) {
 	for ; f.cfg.Least > 0 && want.Replicas > f.cfg.Least; want.Replicas -= 2 {
-		_, err := repeat(ctx, placeWait, func(ctx context.Context) (njs.Stream, error) { return f.js.CreateStream(ctx, want) }, codeNoPeers, codeStoreBusy)
+		_, err := createStream(ctx, f.js, want, placeWait)
 		var e *njs.APIError
 		if !errors.As(err, &e) || e.ErrorCode != codeNoPeers || noRoom(err) {
 			return want, err
 		}
 	}
-	_, err := createStream(ctx, f.js, want)
+	_, err := createStream(ctx, f.js, want, createWait)
 	return want, err
 }
 
