@@ -251,7 +251,7 @@ func (r *remote) verified(c *cobra.Command, stated client.Certified, recoveries 
 	rows := []recoveryRow{}
 	for i := range recoveries {
 		rec := &recoveries[i]
-		if stated.Epoch < rec.Epoch && stated.Seq > rec.Base.Seq {
+		if rec.Lost(stated.Epoch, stated.Seq, stated.Voters) {
 			return fmt.Errorf("the voters did state it, and it is lost: seq %d of epoch %d is not in the log any more, for %v", stated.Seq, stated.Epoch, recoveryOf(rec))
 		}
 		rows = append(rows, recoveryOf(rec))

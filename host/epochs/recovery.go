@@ -82,6 +82,18 @@ func (r *Recovery) Members(panel audit.Members) ([]audit.Member, error) {
 	return list, nil
 }
 
+// Lost tells whether what some voters stated at a seq of an epoch before is in the log no more: it is beyond the base, or
+// beyond where one of those voters, who goes on now, parted from the way that was chosen. Of those alone that are gone nobody
+// knows where they parted, if they did.
+func (r *Recovery) Lost(epoch ordering.Epoch, seq ordering.Seq, by []audit.ReplicaID) bool {
+	if epoch >= r.Epoch || slices.Contains(by, r.Replica) && seq <= r.Base.Seq {
+		return false
+	}
+	return seq > r.Base.Seq || slices.ContainsFunc(r.Tails, func(t Tail) bool {
+		return !t.Gone && seq > t.Fork && slices.Contains(by, t.Replica)
+	})
+}
+
 // Losses says in words what the recovery gives up or may: a sentence for each replica.
 func (r *Recovery) Losses() []string {
 	list := make([]string, 0, len(r.Tails))

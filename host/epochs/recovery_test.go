@@ -101,3 +101,29 @@ func TestLosses(t *testing.T) {
 		}
 	}
 }
+
+// What voters stated is lost beyond the base, and where one of them that goes on had left the way that was chosen; not where the one that
+// was chosen stated it too, nor after the recovery.
+func TestLost(t *testing.T) {
+	r := Recovery{Epoch: 3, Base: ordering.Position{Epoch: 2, Seq: 100}, Replica: "r0", Tails: []Tail{
+		{Replica: "r1", Last: ordering.Position{Seq: 95}, Fork: 90}, {Replica: "r2", Last: ordering.Position{Seq: 80}, Fork: 80, Gone: true},
+	}}
+	for _, c := range []struct {
+		epoch ordering.Epoch
+		seq   ordering.Seq
+		by    []audit.ReplicaID
+		want  bool
+	}{
+		{2, 100, []audit.ReplicaID{"r0", "r2"}, false},
+		{2, 101, []audit.ReplicaID{"r0", "r2"}, true},
+		{1, 90, []audit.ReplicaID{"r1", "r2"}, false},
+		{2, 91, []audit.ReplicaID{"r1", "r2"}, true},
+		{2, 91, []audit.ReplicaID{"r0", "r2"}, false},
+		{2, 91, []audit.ReplicaID{"r2", "r3"}, false},
+		{3, 101, []audit.ReplicaID{"r0", "r1"}, false},
+	} {
+		if got := r.Lost(c.epoch, c.seq, c.by); got != c.want {
+			t.Errorf("%d/%d by %v: lost is %v, want %v", c.epoch, c.seq, c.by, got, c.want)
+		}
+	}
+}

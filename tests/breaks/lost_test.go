@@ -1,9 +1,11 @@
 package breaks
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	mrand "math/rand/v2"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,7 +19,9 @@ import (
 	"lockstep/client/recovery"
 	"lockstep/guests/examples/kv"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
+	"lockstep/ordering/jetstream"
 	"lockstep/tests/nodeproc"
 )
 
@@ -28,54 +32,20 @@ func TestLostOneReturns(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
 	full := p.fill()
-	p.count(p.cl, 1, 20)
-	first := p.leader()
-	left, lost, other := (first+1)%3, first, (first+2)%3
-	p.Kill(left)
-	p.count(p.cl, 21, 60) // that replica has not read them
-	p.Kill(lost)
-	p.Kill(other)
-	p.Relaunch(t, left)
-	p.forget(lost, other)
-	p.Await(t, left)
-
-	cluster := &recovery.Cluster{Machine: machine, Conn: p.conn}
-	survey, err := cluster.Survey(within(t, patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := survey.Plan("", []audit.ReplicaID{nodeproc.Replica(lost), nodeproc.Replica(other)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []int{lost, other} {
-		if !says(plan.Losses, nodeproc.Name(n)+" is gone") {
-			t.Errorf("losses are said to be %q", plan.Losses)
-		}
-	}
-	epoch := p.recover(cluster, plan)
+	left, lost, other := p.loseTwo()
+	epoch, base := p.goOn(lost, other)
 	cl := p.reach(left)
-	p.count(cl, 21, 40) // what was accepted meanwhile is lost, as it was said, and nothing else
+	p.count(p.cl, 21, 40) // what was accepted meanwhile is lost, as it was said, and nothing else
 	if _, err := cl.Checkpoint(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	// The epoch's log does not show any more how it began, and overlaps with what the one that comes back has read.
-	await(t, "the log to be cut", func() bool { return p.logFirst() > plan.Base.Seq+1 })
+	await(t, "the log to be cut", func() bool { return p.logFirst() > base+1 })
 
 	// As it was, and as nobody is to do it. Then the same disk again.
 	restore := p.keep(filepath.Join(p.Dir(lost), "node"))
 	p.Relaunch(t, lost)
-	await(t, "the server that came back to take clients", func() bool { return p.reachable(lost) })
-	pace := time.NewTicker(100 * time.Millisecond) // so that what servers and replicas do by their timers happens meanwhile
-	defer pace.Stop()
-	for want := int64(41); want <= 60; want++ {
-		<-pace.C
-		p.count(cl, want, want)
-		if in := p.infos()[nodeproc.Replica(lost)]; in.Log >= epoch && in.Phase == host.PhaseVoting {
-			t.Fatalf("%s votes, though it is no member: %+v", nodeproc.Name(lost), in)
-		}
-	}
-	p.rightOrFails(p.reach(lost), 60)
+	p.passedBy(cl, 41, epoch, lost)
 
 	p.Kill(lost)
 	restore()
@@ -94,10 +64,177 @@ func TestLostOneReturns(t *testing.T) {
 	p.nobodyAccused()
 }
 
+// The same, and both of the lost come back together, with their servers' disks too: they are a majority of the replicas and of the
+// servers that they know. They do not go on beside the one that is left. Where they cannot reach it they do, and nothing can
+// tell them not to; they stop once they can.
+func TestLostMajorityReturns(t *testing.T) {
+	t.Parallel()
+	p := startProcesses(t)
+	left, lost, other := p.loseTwo()
+	restore := []func(){p.keep(p.Dir(lost)), p.keep(p.Dir(other))}
+	epoch, _ := p.goOn(lost, other)
+	cl := p.reach(left)
+	p.count(cl, 21, 40)
+	p.Relaunch(t, lost)
+	p.Relaunch(t, other)
+	p.passedBy(cl, 41, epoch, lost, other)
+
+	p.Kill(lost)
+	p.Kill(other)
+	for _, f := range restore {
+		f()
+	}
+	p.Cut(left, true)
+	p.Relaunch(t, lost)
+	p.Relaunch(t, other)
+	p.Await(t, lost)
+	p.Await(t, other)
+	old := p.sendTo(lost, 1)
+	await(t, "those that were lost to vote where they hear of nobody else", func() bool { old.add(); return old.accepted(2) > 0 })
+	p.Cut(left, false)
+	await(t, "those that were lost to go where the one is that went on", func() bool {
+		infos := p.infos()
+		for _, n := range []int{lost, other} {
+			if in := infos[nodeproc.Replica(n)]; in.Log < epoch || in.Phase != host.PhaseObserving {
+				return false
+			}
+		}
+		return true
+	})
+	p.passedBy(cl, 61, epoch, lost, other)
+	p.nobodyAccused()
+}
+
+// loseTwo has two nodes accept what the third has not read, and lose them; the third runs again, and its server elects alone.
+func (p *processes) loseTwo() (left, lost, other int) {
+	t := p.t
+	t.Helper()
+	p.count(p.cl, 1, 20)
+	first := p.leader()
+	left, lost, other = (first+1)%3, first, (first+2)%3
+	p.Kill(left)
+	p.count(p.cl, 21, 60) // that replica has not read them
+	p.Kill(lost)
+	p.Kill(other)
+	p.Relaunch(t, left)
+	p.forget(lost, other)
+	p.Await(t, left)
+	return left, lost, other
+}
+
+// goOn has an operator have the machine go on from the one that is left.
+func (p *processes) goOn(gone ...int) (epoch ordering.Epoch, base ordering.Seq) {
+	t := p.t
+	t.Helper()
+	cluster := &recovery.Cluster{Machine: machine, Conn: p.conn}
+	survey, err := cluster.Survey(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []audit.ReplicaID
+	for _, n := range gone {
+		ids = append(ids, nodeproc.Replica(n))
+	}
+	plan, err := survey.Plan("", ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range gone {
+		if !says(plan.Losses, nodeproc.Name(n)+" is gone") {
+			t.Errorf("losses are said to be %q", plan.Losses)
+		}
+	}
+	return p.recover(cluster, plan), plan.Base.Seq
+}
+
+// passedBy has the one that goes on answer the next 20 calls while lost ones run again, which neither vote nor
+// have anybody answered who asks them.
+func (p *processes) passedBy(cl *client.Client, from int64, epoch ordering.Epoch, back ...int) {
+	t := p.t
+	t.Helper()
+	for _, n := range back {
+		await(t, "the server that came back to take clients", func() bool { return p.reachable(n) })
+	}
+	old := p.sendTo(back[0], 1)
+	pace := time.NewTicker(100 * time.Millisecond) // so that what servers and replicas do by their timers happens meanwhile
+	defer pace.Stop()
+	for want := from; want < from+20; want++ {
+		<-pace.C
+		old.add()
+		p.count(cl, want, want)
+		for _, n := range back {
+			if in := p.infos()[nodeproc.Replica(n)]; in.Log >= epoch && in.Phase == host.PhaseVoting {
+				t.Fatalf("%s votes, though it is no member: %+v", nodeproc.Name(n), in)
+			}
+		}
+	}
+	for _, n := range back {
+		p.rightOrFails(p.reach(n), from+19)
+	}
+	t.Logf("of 20 entries for the epoch that was ended, %d were ordered", old.ordered)
+	if n := old.accepted(1); n > 0 {
+		t.Errorf("those that are lost voted for %d of them", n)
+	}
+}
+
+// sender sends to the log of one epoch by one node's server, whatever became of it, and hears who votes for what.
+type sender struct {
+	p       *processes
+	log     *jetstream.Appender
+	batch   host.Batch
+	heard   *nats.Subscription
+	ordered int
+	votes   map[ordering.Seq]int
+}
+
+func (p *processes) sendTo(node int, epoch ordering.Epoch) *sender {
+	t := p.t
+	t.Helper()
+	s := &sender{p: p, votes: make(map[ordering.Seq]int)}
+	_, _ = rand.Read(s.batch.Session.Client[:]) // never fails
+	conn, err := nats.Connect(p.URL(node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if s.log, err = jetstream.NewAppender(conn, jetstream.Ref{Machine: machine, Epoch: epoch}); err == nil {
+		s.heard, err = conn.SubscribeSync(host.OutputSubject(string(machine), s.batch.Session.Client))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// add adds to a number of its own.
+func (s *sender) add() {
+	ctx, cancel := context.WithTimeout(s.p.t.Context(), time.Second/2)
+	defer cancel()
+	s.batch.Inputs = []host.Input{{Number: uint64(s.ordered + 1), Payload: kv.Add("old", 1)}}
+	if _, err := s.log.Append(ctx, s.batch.Encode()); err == nil {
+		s.ordered++
+	}
+}
+
+// accepted is the number of entries for which so many have voted.
+func (s *sender) accepted(by int) (n int) {
+	for m, err := s.heard.NextMsg(time.Millisecond); err == nil; m, err = s.heard.NextMsg(time.Millisecond) {
+		if a, _, err := protocol.DecodeAnswer(s.batch.Session.Client, m.Data); err == nil {
+			s.votes[a.Vote.Seq]++
+		}
+	}
+	for _, votes := range s.votes {
+		if votes >= by {
+			n++
+		}
+	}
+	return n
+}
+
 // fill gives the machine a state that takes some bytes to bring.
 func (p *processes) fill() (bytes uint64) {
 	p.t.Helper()
-	random := rand.NewChaCha8([32]byte{1})
+	random := mrand.NewChaCha8([32]byte{1})
 	for i := range 64 {
 		value := make([]byte, 4096)
 		_, _ = random.Read(value) // never fails
