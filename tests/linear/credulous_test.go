@@ -119,10 +119,5 @@ func (tr *trial) flips(dial func() caller) error {
 		tr.cluster.Flip(t, 1, machine, mark, flipAt(tr.random), tr.random.IntN(3))
 	}
 	done.Wait()
-	for _, check := range checkers() {
-		if err := check(r.calls, judging); err != nil {
-			return err
-		}
-	}
-	return nil
+	return judge(r.calls)
 }

@@ -7,5 +7,5 @@
 //	go test ./tests/linear -runs=200 -timeout=0   as many, from -seed on
 //
 // A failure prints the command that repeats its seed. A client that believes one
-// replica alone is caught by the same checks.
+// replica alone is caught by the same checks, and so are nodes that believe the log.
 package linear

@@ -3,6 +3,7 @@ package linear
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -58,13 +59,18 @@ func flipAt(r *rand.Rand) int {
 // start starts three nodes that vote.
 func start(t *testing.T, program string, seed uint64) *trial {
 	t.Helper()
+	return startWith(t, program, seed, host.Config{MaxMemory: 2, AuditEvery: 16, CheckpointEvery: 128})
+}
+
+func startWith(t *testing.T, program string, seed uint64, config host.Config) *trial {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := nodeproc.Start(t, nodeproc.Options{Nodes: 3, Most: 4, Machines: []ordering.Name{machine}, Verbose: *verbose, Program: program})
 	conn := c.Connect(t, jetstream.Login{})
 	cl := connect(t, c)
 	voters := []audit.ReplicaID{nodeproc.Replica(0), nodeproc.Replica(1), nodeproc.Replica(2)}
-	if _, err := cl.Deploy(ctx, guest, host.Config{MaxMemory: 2, AuditEvery: 16, CheckpointEvery: 128}, voters); err != nil {
+	if _, err := cl.Deploy(ctx, guest, config, voters); err != nil {
 		t.Fatal(err)
 	}
 	return &trial{
@@ -112,7 +118,9 @@ func TestLinearizable(t *testing.T) {
 			done.Wait()
 			r.end(t, connect(t, tr.cluster))
 			tr.oneState()
-			judge(t, r.calls)
+			if err := judge(r.calls); err != nil {
+				t.Error(err)
+			}
 			t.Logf("%d calls, %d without an answer; faults: %v", len(r.calls), r.calls.open(), tr)
 		})
 		if t.Failed() {
@@ -122,13 +130,12 @@ func TestLinearizable(t *testing.T) {
 }
 
 // judge looks for an order of the calls of each machine.
-func judge(t *testing.T, h history) {
-	t.Helper()
+func judge(h history) error {
+	var wrong []error
 	for _, check := range checkers() {
-		if err := check(h, judging); err != nil {
-			t.Error(err)
-		}
+		wrong = append(wrong, check(h, judging))
 	}
+	return errors.Join(wrong...)
 }
 
 // open is the number of calls without an answer that may have changed something.

@@ -1,13 +1,8 @@
 package nodeproc
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -32,40 +27,11 @@ func Shift(d Duration) { shift.Store(int64(d / Second)) }
 // Cluster.SetClock can set its clock.
 func BuildClocked(t testing.TB) (program string) {
 	t.Helper()
-	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	std := filepath.Join(strings.TrimSpace(string(root)), "src", "time")
-	source, err := os.ReadFile(filepath.Join(std, "time.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Count(source, []byte(nowReads)) != 1 {
-		t.Fatalf("time.Now is written otherwise in this version of Go than %q: change nowReads", nowReads)
-	}
-	dir := t.TempDir()
-	replace := map[string]string{}
-	put := func(path, content string) string {
-		file := filepath.Join(dir, filepath.Base(path))
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[path] = file
-		return file
-	}
-	put(filepath.Join(std, "time.go"), strings.Replace(string(source), nowReads, nowShifts, 1))
-	put(filepath.Join(std, "shift.go"), shiftFile)
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	program = filepath.Join(dir, "clocked.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "clocked", "-overlay", put("overlay.json", string(overlay)), "-o", program, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
-	return program
+	b := newBuild(t)
+	std := filepath.Join(b.goEnv("GOROOT"), "src", "time")
+	b.edit(filepath.Join(std, "time.go"), nowReads, nowShifts)
+	b.add(filepath.Join(std, "shift.go"), shiftFile)
+	return b.program("-tags", "clocked")
 }
 
 // SetClock sets how far node i's clock is off, from now on: also when it is killed and started again.
