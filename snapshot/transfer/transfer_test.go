@@ -323,6 +323,26 @@ func TestBlob(t *testing.T) {
 	}
 }
 
+// A donor that is late once is asked again.
+func TestBlobIsLate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	want := newState(9)
+	good := b.donor("good", want).Subject
+	asked := 0
+	if _, err := b.conn.Subscribe("donor.late", func(m *nats.Msg) {
+		if asked++; asked > 1 {
+			_ = b.conn.PublishRequest(good, m.Reply, m.Data)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := transfer.Blob(t.Context(), b.conn, []string{"donor.late"}, host.ModuleDigest(want.memory), len(want.memory))
+	if err != nil || !bytes.Equal(got, want.memory) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
 // Requests that make no sense are answered with an error, and the donor goes on.
 func TestHostileRequests(t *testing.T) {
 	b := newBench(t)
