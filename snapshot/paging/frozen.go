@@ -99,6 +99,7 @@ func (f *Frozen) reserve() {
 	if err != nil {
 		panic(fmt.Sprintf("paging: reserve %d bytes: %v", len(f.committed), err))
 	}
+	sparse(kept)
 	f.kept, f.has = kept, make([]bool, len(f.committed)/PageSize)
 }
 

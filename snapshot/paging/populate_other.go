@@ -3,3 +3,5 @@
 package paging
 
 func populate([]byte) {}
+
+func sparse([]byte) {}

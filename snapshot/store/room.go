@@ -11,7 +11,7 @@ import (
 
 // Bounds of the store's use of memory and disk.
 const (
-	memTable = 8 << 20
+	memTable = 4 << 20
 	// spare is the room that every write leaves: what Pebble writes of its own
 	// accord while it flushes and merges what it was given.
 	spare = 32 << 20
