@@ -23,17 +23,13 @@ func checkCommand(r *remote) *cobra.Command {
 		Short: "Say whether a module can be a guest, and if not, why",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			wasm, err := readModule(args[0])
-			if err != nil {
-				return err
-			}
 			pages, err := memoryPages(memory)
 			if err != nil {
 				return err
 			}
-			m, err := instrument.Instrument(wasm, guestConfig(pages))
+			wasm, m, err := instrumented(args[0], pages)
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return err
 			}
 			v := struct {
 				File         string                  `json:"file"`
@@ -61,6 +57,25 @@ func checkCommand(r *remote) *cobra.Command {
 	c.Flags().BoolVar(&explain, "explain", false, "tell what the instrumentation does to each function, and how far each limit is")
 	memoryFlag(c.Flags(), &memory)
 	return c
+}
+
+// readGuest reads a module and says here what every replica of a machine with such a bound on memory would.
+func readGuest(path string, maxMemory uint32) ([]byte, error) {
+	wasm, _, err := instrumented(path, maxMemory)
+	return wasm, err
+}
+
+// instrumented is readGuest with what replicas run.
+func instrumented(path string, maxMemory uint32) ([]byte, *instrument.Module, error) {
+	wasm, err := readModule(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := instrument.Instrument(wasm, guestConfig(maxMemory))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return wasm, m, nil
 }
 
 // readModule reads a file that may be a module, without reading more of one

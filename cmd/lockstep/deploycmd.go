@@ -18,7 +18,6 @@ import (
 	"lockstep/host/admin"
 	"lockstep/host/daemon"
 	"lockstep/ordering"
-	"lockstep/wasmabi/instrument"
 )
 
 // deployment is what is to be deployed, where and how.
@@ -99,18 +98,6 @@ has put on most of these nodes, with the guest that the state is of.`,
 	fs.Uint64Var(&d.config.AuditEvery, "audit-every", 0, fmt.Sprintf("entries between audits (0: %d)", host.DefaultAuditEvery))
 	fs.Uint64Var(&d.config.CheckpointEvery, "checkpoint-every", 0, fmt.Sprintf("entries between checkpoints (0: %d)", host.DefaultCheckpointEvery))
 	return c
-}
-
-// readGuest reads a module and says here what every replica would.
-func readGuest(path string, maxMemory uint32) ([]byte, error) {
-	wasm, err := readModule(path)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := instrument.Instrument(wasm, guestConfig(maxMemory)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return wasm, nil
 }
 
 // deploy has nodes host the machine and orders its first input.

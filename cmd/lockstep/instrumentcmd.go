@@ -7,7 +7,6 @@ import (
 
 	"lockstep/cmd/lockstep/files"
 	"lockstep/host/daemon"
-	"lockstep/wasmabi/instrument"
 )
 
 func instrumentCommand(r *remote) *cobra.Command {
@@ -21,17 +20,13 @@ func instrumentCommand(r *remote) *cobra.Command {
 			if to == "" {
 				return fmt.Errorf("say where to write with -o OUT.wasm: %w", errUsage)
 			}
-			wasm, err := readModule(args[0])
-			if err != nil {
-				return err
-			}
 			pages, err := memoryPages(memory)
 			if err != nil {
 				return err
 			}
-			m, err := instrument.Instrument(wasm, guestConfig(pages))
+			_, m, err := instrumented(args[0], pages)
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return err
 			}
 			if err := files.Write(to, m.Wasm); err != nil {
 				return fmt.Errorf("write module: %w", err)
