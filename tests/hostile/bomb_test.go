@@ -12,13 +12,22 @@ import (
 var bombSize = flag.Int("bomb", 1<<20, "bytes of the module that takes the longest to compile")
 
 // bomb is a module of about so many bytes that is at all limits at once of what makes a compiler slow: values that
-// live across branches, that meet at the ends of blocks, loops in loops; what is left is straight code that loads.
+// live across branches, that meet at the ends of blocks, branches of a function, operands of calls, loops in loops; what is
+// left is straight code.
 func bomb(size int) []byte {
 	m := newModule()
 	none := m.typ(nil, nil)
-	quota := size - 50_000 // the module's size is not known to the byte
-	live, looped, met := 1_000_000+4*quota, 100_000+quota/8, 100_000+quota/4
-	met -= live / 2000 // what sets the locals that live
+	may := quotas(size - 50_000) // the module's size is not known to the byte
+	live, looped, met, pairs := may["values that live across branches"], may["loops in loops"], may["values that meet at the ends of blocks"], may["pairs of branches in functions"]
+	pairs -= 5 * live // of what follows
+	met -= live / 2000
+	for moved := may["operands of blocks and calls"] - 10_000; moved > 0; moved -= 500_000 {
+		m.fn(none, 0, i32, callsOf1000(m, min(moved, 500_000)/2000-2))
+	}
+	const branches = 10_000
+	for step := cat(memorySize, brIf(0)); pairs > branches*(branches+3); pairs -= branches * (branches + 3) {
+		m.fn(none, 0, i32, times(branches, step))
+	}
 	const locals, loops, deep = 1000, 50, 145
 	through := meetingIn(locals, loops)
 	for met > locals*(loops+2) && live > locals*loops*6 {
@@ -33,18 +42,34 @@ func bomb(size int) []byte {
 	const across = 1000
 	step := cat(memorySize, []byte{0x04, 0x40}, con(0), con(1), store, []byte{0x0b}) // if
 	for live > 3_000 {
-		branches := min(live, 1_990_000)/(3*across+3) - 1
+		branches := min(live, 3_990_000)/(3*across+3) - 1
 		if branches < 1 {
 			break
 		}
 		m.fn(none, across, i64, waiting(across, times(branches, step)))
 		live -= (branches*3+1)*across + branches*3
 	}
-	straight := times(4_000, cat(con(0), load, drop))
-	for used := len(m.bytes()); used < size-len(straight); used += len(straight) + 10 {
-		m.fn(none, 0, i32, straight)
+	truncate := cat(con(0), []byte{0x2a, 2, 0}, []byte{0xa8}, drop) // f32.load; i32.trunc_f32_s: for its bytes a compiler makes most of it
+	for left := size - len(m.bytes()) - 1_000; left > len(truncate); {
+		n := min(left/len(truncate), 70_000)
+		m.fn(none, 0, i32, times(n, truncate))
+		left -= n*len(truncate) + 10
 	}
 	return m.apply()
+}
+
+// quotas are what a module of a size may have of each that is limited.
+func quotas(size int) map[string]int {
+	custom := cat([]byte{0}, sized(make([]byte, size)))
+	e, err := instrument.Explain(cat([]byte("\x00asm\x01\x00\x00\x00"), custom), instrument.Config{})
+	if err != nil {
+		panic(err)
+	}
+	may := make(map[string]int)
+	for _, l := range e.Limits {
+		may[l.Name] = l.Max
+	}
+	return may
 }
 
 // BenchmarkBomb is what such a module costs; its size is -bomb.
@@ -85,7 +110,8 @@ func TestBomb(t *testing.T) {
 	}
 	for _, l := range e.Limits {
 		switch l.Name {
-		case "values that live across branches", "loops in loops", "values that meet at the ends of blocks":
+		case "values that live across branches", "loops in loops", "values that meet at the ends of blocks", "pairs of branches in functions",
+			"operands of blocks and calls":
 			if l.Have < l.Max/2 {
 				t.Errorf("%s: %d of %d are used", l.Name, l.Have, l.Max)
 			}

@@ -86,8 +86,9 @@ func shapes() []guest {
 			m.globals = 100_000
 			return m.apply()
 		}).named("100,000 globals"),
-		accepted(3, "", code(block(con(65_536), brTable(65_536)))).named("65,536 labels"),
-		refused("over a limit: labels of a br_table", code(block(con(0), brTable(1_000_000)))).named("1,000,000 labels"),
+		accepted(3, "", code(block(con(15_000), brTable(15_000)))).named("15,000 labels"),
+		refused("over a limit: labels of a br_table", code(block(con(0), brTable(15_001)))).named("15,001 labels"),
+		refused("over a limit: bytes of a function", code(block(con(0), brTable(1_000_000)))).named("1,000,000 labels"),
 		accepted(6, "", withLocals(50_000)).named("50,000 locals"),
 		refused("over a limit: locals of a function", withLocals(50_001)).named("50,001 locals"),
 		accepted(1, "", nested(8_191)).named("8,191 blocks and the function"),
@@ -97,7 +98,13 @@ func shapes() []guest {
 		refused("over a limit: loops in loops", meeting(1, 500)).named("500 loops in each other"),
 		refused("over a limit: values that live across branches", crossing(2000, 400)).named("2,000 locals across 400 branches"),
 		refused("over a limit: values that live across branches", code(times(5000, memorySize), times(401, block()), times(4999, add), drop)).named("5,000 operands across 401 blocks"),
-		refused("over a limit: values that live across branches", crossingTable(100)).named("100 locals across a table of 20,000 branches"),
+		refused("over a limit: values that live across branches", crossingTable(100)).named("100 locals across a table of 14,000 branches"),
+		refused("over a limit: pairs of branches", code(times(5_400, cat(memorySize, []byte{0x04, 0x40, 0x0b})))).named("5,400 ifs"),
+		refused("over a limit: pairs of branches", code(times(1_800, cat(con(0), con(0), con(0), memoryFill)))).named("1,800 fills"),
+		refused("over a limit: operands of blocks and calls", func() []byte {
+			m := newModule()
+			return m.apply(callsOf1000(m, 505))
+		}).named("505 calls of 1,000 parameters and results"),
 		accepted(20_001, "", code(times(10_000, memorySize), times(9_999, add), drop)).named("10,000 operands"),
 	}, imports()...)
 }
@@ -177,8 +184,15 @@ func crossing(locals, branches int) func() []byte {
 func crossingTable(locals int) func() []byte {
 	return func() []byte {
 		m := newModule()
-		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, waiting(locals, block(con(0), brTable(20_000))))))
+		return m.apply(call(m.fn(m.typ(nil, nil), locals, i64, waiting(locals, block(con(0), brTable(14_000))))))
 	}
+}
+
+// callsOf1000 calls a function that takes and returns 1,000 values so many times.
+func callsOf1000(m *module, n int) []byte {
+	values := times(1000, []byte{i32})
+	f := m.fn(m.typ(values, values), 0, i32, times(1000, con(0)))
+	return cat(times(1000, con(0)), times(n, call(f)), times(1000, drop))
 }
 
 // meeting sets each local in the innermost of many loops, so that a compiler has

@@ -57,6 +57,7 @@ func (f *function) account(w *flow, in *instr) {
 		f.labels = max(f.labels, in.count)
 	case in.op == 0x40, in.op == 0xfc && (in.sub == 8 || in.sub == 10 || in.sub == 11):
 		f.ranges++
+		w.branches(blocksOfRange)
 	case in.op == 0xfc && in.sub == 9:
 		f.drops = append(f.drops, in.imm)
 	}

@@ -76,7 +76,7 @@ func (m *module) limits(funcs []*function) []Limit {
 		{"elements of a segment", elements, maxElements}, {"entries of a table", table, maxTable},
 		{"bytes of a function", size, maxBody}, {"locals of a function", locals, maxLocals}, {"locals of all functions", m.locals, maxAllLocals},
 		{"nested blocks", nesting, maxNesting}, {"labels of a br_table", labels, maxBrTable},
-		{m.live.what, m.live.used, m.live.max}, {m.live.what + " of a function", live, maxLiveOfFunc}, {m.looped.what, m.looped.used, m.looped.max},
-		{"values that meet at the ends of blocks", m.met, m.maxMet}, {"operands of blocks and calls", m.spent, maxWork},
+		{m.live.what, m.live.used, m.live.max}, {m.live.what + " of a function", live, maxLiveOfFunc}, {m.pairs.what, m.pairs.used, m.pairs.max}, {m.looped.what, m.looped.used, m.looped.max},
+		{"values that meet at the ends of blocks", m.met, m.maxMet}, {m.moved.what, m.moved.used, m.moved.max},
 	}
 }

@@ -56,7 +56,7 @@ func (w *flow) push(v value) {
 }
 
 func (w *flow) pushAll(types []byte, o origin) {
-	w.f.module.work(w.r, len(types))
+	w.f.module.moved.take(w.r, len(types))
 	for _, t := range types {
 		w.push(value{typ: t, origin: o})
 	}
@@ -81,7 +81,7 @@ func (w *flow) pop(want byte) value {
 
 // popAll takes operands whose bits can be seen from now on.
 func (w *flow) popAll(types []byte) {
-	w.f.module.work(w.r, len(types))
+	w.f.module.moved.take(w.r, len(types))
 	for i := len(types) - 1; i >= 0; i-- {
 		w.f.floats.escape(w.pop(types[i]))
 	}
@@ -114,8 +114,12 @@ func (w *flow) begin(op byte, t funcType) {
 // those that the rewriting adds.
 var blocksOf = [5]int{0x02: 1, 0x03: 5, 0x04: 3}
 
-// branches counts what lives across so many beginnings of stretches.
+const blocksOfRange = 9 // of an operation that pays by length, a memory.fill; others make fewer
+
+// branches counts so many beginnings of stretches and what lives across them.
 func (w *flow) branches(n int) {
+	w.f.module.pairs.take(w.r, n*(2*w.f.branches+n))
+	w.f.branches += n
 	live := n * (len(w.locals) + len(w.stack))
 	w.f.module.live.take(w.r, live)
 	if w.f.live += live; w.f.live > maxLiveOfFunc {
@@ -249,7 +253,7 @@ func (w *flow) branch(in *instr) {
 
 // peekAs checks operands against types and leaves them as they are.
 func (w *flow) peekAs(types []byte) {
-	w.f.module.work(w.r, len(types)+1)
+	w.f.module.moved.take(w.r, len(types)+1)
 	at := len(w.stack)
 	saved := append(w.f.scratch[:0], w.stack[max(w.top().height, at-len(types)):]...)
 	for i := len(types) - 1; i >= 0; i-- {

@@ -53,7 +53,8 @@ type function struct {
 	slots     slots
 	drops     []uint32 // data segments
 	ranges    int      // operations that pay by length
-	live      int      // values across branches
+	branches  int      // beginnings of stretches
+	live      int      // values across them
 	nesting   int      // blocks, at most
 	labels    int      // of the largest br_table
 	weighs

@@ -3,7 +3,7 @@ package instrument
 // Limits on a module, so that reading, compiling and running it costs no more
 // than its size lets expect. Each admits the largest module seen from any
 // compiler with room to spare: Go programs with 100,000 data segments, nesting
-// of 1,419 and tables of branches with 3,014 labels.
+// of 3,290, tables of branches with 5,490 labels, and a function of 246,070 bytes in one of Rust.
 const (
 	maxTypes     = 10_000
 	maxImports   = 10_000
@@ -17,26 +17,42 @@ const (
 	maxResults   = 1_000
 	maxLocals    = 50_000     // of a function, parameters included
 	maxAllLocals = 10_000_000 // of all functions
-	maxBody      = 8 << 20
+	maxBody      = 512 << 10  // for which a compiler may take 1.4 GB
 	maxNesting   = 8_192
-	maxBrTable   = 65_536
+	maxBrTable   = 15_000
 	maxNameBytes = 100_000
-	maxWork      = 200_000_000
 
-	// See flow.assign; a compiler has a value for each, and takes some 20 µs for it.
-	// Programs of 0.5 to 31 MB have one for 8 to 30 bytes.
-	minMeetings      = 100_000 // that any module may have
+	// What follows grows with the module, from what any may have to somewhat more than
+	// the largest programs have, of 14 to 31 MB. They stand behind it.
+
+	// See flow.assign; a compiler has a value for each, and takes some 15 µs for it.
+	minMeetings      = 100_000
 	bytesPerMeetings = 4
+	maxMeetings      = 3_200_000 // 2.1 million, one for 8 bytes
 
 	// A compiler keeps for each stretch of code without branches which values live in it, 60 bytes and 1 µs for
 	// each, so that their product is bounded: of locals and operands with the stretches that a
-	// function has. Programs of 0.5 to 14 MB have 0.3 to 1.2 for a byte, and up to 131,000 in a function.
-	minLive       = 1_000_000 // that any module may have
+	// function has.
+	minLive       = 1_000_000
 	livePerByte   = 4
-	maxLiveOfFunc = 2_000_000
-	// A loop costs by how many are around it. Programs have one such for 200 bytes and more, and up to 145 in a function.
+	maxLive       = 64_000_000 // 42 million, 1.8 for a byte
+	maxLiveOfFunc = 4_000_000  // 2.3 million
+
+	// From where stretches meet a compiler goes up through those before it, to the function's beginning or nearly, at 2 to 9 ns a step:
+	// the square of how many a function has is bounded.
+	minPairs     = 250_000_000
+	pairsPerByte = 150
+	maxPairs     = 2_400_000_000 // 1,470 million, 98 for a byte
+
+	// Types of many values make much of few bytes: blocks and calls move them, for 1 µs and 400 bytes each.
+	minOperands      = 1_000_000
+	bytesPerOperands = 16
+	maxOperands      = 2_500_000 // 0.8 million, one for 16 bytes
+
+	// A loop costs by how many are around it.
 	minLooped      = 100_000
 	bytesPerLooped = 8
+	maxLooped      = 500_000 // 50 thousand, one for 200 bytes
 )
 
 // MaxDepth bounds nested calls: the sum of the weights of the functions on the

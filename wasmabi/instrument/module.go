@@ -58,8 +58,9 @@ type module struct {
 	dropped      map[uint32]uint32 // the global that tells whether code dropped a data segment
 	added        []added
 	met, maxMet  int // values that meet, see limits.go
-	live, looped quota
-	spent        int // operands that types of many values moved, see work
+	live, pairs  quota
+	moved        quota // operands that blocks and calls take and give
+	looped       quota
 
 	// Room of the flow through the last function, for the next; both are empty.
 	stack  []value
@@ -117,9 +118,11 @@ func decode(wasm []byte) *module {
 	}
 	r.at = 8
 	m := &module{
-		maxMet: minMeetings + len(wasm)/bytesPerMeetings,
-		live:   quota{what: "values that live across branches", max: minLive + livePerByte*len(wasm)},
-		looped: quota{what: "loops in loops", max: minLooped + len(wasm)/bytesPerLooped},
+		maxMet: min(minMeetings+len(wasm)/bytesPerMeetings, maxMeetings),
+		live:   quota{what: "values that live across branches", max: min(minLive+livePerByte*len(wasm), maxLive)},
+		pairs:  quota{what: "pairs of branches in functions", max: min(minPairs+pairsPerByte*len(wasm), maxPairs)},
+		moved:  quota{what: "operands of blocks and calls", max: min(minOperands+len(wasm)/bytesPerOperands, maxOperands)},
+		looped: quota{what: "loops in loops", max: min(minLooped+len(wasm)/bytesPerLooped, maxLooped)},
 		start:  -1, passive: make(map[uint32]bool),
 	}
 	last := 0
@@ -512,13 +515,6 @@ func (m *module) typeOf(f int) (funcType, bool) {
 		return m.types[m.funcs[f-len(m.imports)]], true
 	}
 	return funcType{}, false
-}
-
-// work bounds what types of many values can make of few bytes.
-func (m *module) work(r *reader, operands int) {
-	if m.spent += operands; m.spent > maxWork {
-		r.fail(TooMany, "operands of blocks and calls")
-	}
 }
 
 // quota is what functions may use of something in all.
