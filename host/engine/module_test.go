@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,7 +88,7 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
-// TestCompileAccepts checks what the zero values allow: memory up to the default, and constants that add.
+// TestCompileAccepts checks what the zero values allow: memory up to the default, constants that add, and data that nothing copies.
 func TestCompileAccepts(t *testing.T) {
 	const memory = "\x05\x03\x01\x00\x01"
 	e := newEngine(t, engine.Config{})
@@ -109,6 +110,9 @@ func TestCompileAccepts(t *testing.T) {
 	}
 	if err := compile(memory + "\x06\x09\x01\x7f\x00\x41\x01\x41\x02\x6a\x0b"); err != nil {
 		t.Errorf("a global of 1 + 2: %v", err)
+	}
+	if _, err := e.Compile(append(slices.Clip(guesttest.Module(t, "minimal")), "\x0b\x04\x01\x01\x01x"...), 0); err != nil {
+		t.Errorf("a passive data segment that nothing copies: %v", err)
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
 	"lockstep/host"
 	"lockstep/host/guesttest"
 	"lockstep/ordering"
@@ -311,6 +315,38 @@ func TestWASIRest(t *testing.T) {
 		}
 	}()
 	r.call("proc_exit", 3)
+}
+
+// The functions are those that wazero has of WASI preview 1, all of them, with their types.
+func TestWASIComplete(t *testing.T) {
+	ctx := t.Context()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	defer func() { _ = r.Close(ctx) }()
+	m, err := wasi_snapshot_preview1.NewBuilder(r).Compile(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	letters := func(types []api.ValueType) (s string) {
+		for _, typ := range types {
+			s += map[api.ValueType]string{api.ValueTypeI32: "i", api.ValueTypeI64: "I"}[typ]
+		}
+		return s
+	}
+	all := m.ExportedFunctions()
+	for _, f := range wasmabi.WASI {
+		def, ok := all[f.Name]
+		if !ok {
+			t.Errorf("%s is not of WASI", f.Name)
+			continue
+		}
+		if p, r := letters(def.ParamTypes()), letters(def.ResultTypes()); p != f.Params || r != f.Results {
+			t.Errorf("%s is declared as (%s) -> (%s), want (%s) -> (%s)", f.Name, f.Params, f.Results, p, r)
+		}
+		delete(all, f.Name)
+	}
+	for name := range all {
+		t.Errorf("%s is missing", name)
+	}
 }
 
 // docs/wasi.md is written from the table; UPDATE=1 writes it anew.

@@ -148,6 +148,10 @@ func imports() []guest {
 			m.importFunc(wasmabi.Func{Module: wasmabi.Module, Name: "input_size", Results: "I"})
 			return m.apply()
 		}).named("import of another type"),
+		accepted(137, "", func() []byte {
+			m := newModule()
+			return m.apply(call(m.host("input_size")), call(m.host("input_size")), drop, drop)
+		}).named("an import twice"),
 		accepted(4754, "\x00\x00\x00\x00\x00\x00\x00\x00", everything).named("every host function"),
 	}
 }

@@ -117,9 +117,9 @@ func ratio(t testing.TB, raw, ours program, rounds int) float64 {
 }
 
 // BenchmarkOverhead reports the time of the instrumented program for 1 of the
-// raw one, each kernel by itself and the geometric mean of each suite.
+// raw one, each kernel by itself, the median of its runs, and the geometric mean of each suite.
 func BenchmarkOverhead(b *testing.B) {
-	var ints, floats []float64
+	means := make(map[string][]float64)
 	for _, k := range suite {
 		b.Run(k.name, func(b *testing.B) {
 			raw, ours := k.open(b)
@@ -127,17 +127,23 @@ func BenchmarkOverhead(b *testing.B) {
 			for b.Loop() {
 				all = append(all, ratio(b, raw, ours, 30))
 			}
-			r := slices.Min(all)
-			b.ReportMetric(r, "ratio")
-			b.ReportMetric(0, "ns/op")
+			slices.Sort(all)
+			report(b, all[len(all)/2])
+			name := "integer"
 			if k.float {
-				floats = append(floats, r)
-			} else {
-				ints = append(ints, r)
+				name = "float"
 			}
+			means[name] = append(means[name], all[len(all)/2])
 		})
 	}
-	b.Logf("geometric mean: integer %.3f, float %.3f", geomean(ints), geomean(floats))
+	for _, name := range slices.Sorted(maps.Keys(means)) {
+		b.Run("mean/"+name, func(b *testing.B) { report(b, geomean(means[name])) })
+	}
+}
+
+func report(b *testing.B, ratio float64) {
+	b.ReportMetric(ratio, "ratio")
+	b.ReportMetric(0, "ns/op")
 }
 
 func geomean(x []float64) float64 {

@@ -418,7 +418,8 @@ func TestRefusals(t *testing.T) {
 		"locals bomb":            {module(nullary, oneFunc, section(10, 1, 8, 1, 0xff, 0xff, 0xff, 0xff, 15, 0x7f, 0x0b)), false, instrument.TooMany, "locals", 0, 0x1d},
 		"count beyond module":    {module(section(1, 5)), false, instrument.Malformed, "runs past", -1, 0xb},
 		"types bomb":             {module(section(1, 0xff, 0xff, 0xff, 0xff, 15)), false, instrument.TooMany, "types", -1, 0xf},
-		"unknown section":        {module(section(13)), false, instrument.Malformed, "unknown section 13", -1, 0x8},
+		"unknown section":        {module(section(14)), false, instrument.Malformed, "unknown section 14", -1, 0x8},
+		"tags":                   {module(section(13)), false, instrument.Forbidden, "no exceptions", -1, 0x8},
 		"no bodies":              {module(nullary, oneFunc), false, instrument.Malformed, "functions and bodies differ", -1, 0x12},
 		"cut integer":            {module(section(3, 1, 0x80)), false, instrument.Malformed, "unexpected end", -1, 0xc},
 		"long integer":           {module(section(5, 1, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0)), false, instrument.Malformed, "integer is too long", -1, 0x11},
@@ -514,6 +515,17 @@ func leb(n int) []byte {
 func FuzzInstrument(f *testing.F) {
 	for _, name := range []string{"run", "nan", "branch"} {
 		f.Add(read(f, name))
+	}
+	kernels, err := filepath.Glob("../../tests/overhead/kernels/*.wasm")
+	if err != nil || len(kernels) < 10 {
+		f.Fatalf("%d kernels, %v", len(kernels), err)
+	}
+	for _, name := range kernels {
+		wasm, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wasm)
 	}
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())

@@ -31,6 +31,7 @@ const (
 	secCode
 	secData
 	secDataCount
+	secTag
 )
 
 // module is a decoded module. Sections that are not rewritten are kept as bytes.
@@ -136,6 +137,9 @@ func decode(wasm []byte) *module {
 		}
 		if id > secDataCount {
 			r.at = offset
+			if id == secTag {
+				r.fail(Forbidden, "section of tags: a guest has no exceptions, build with -fno-exceptions (C++), panic = \"abort\" (Rust)")
+			}
 			r.fail(Malformed, fmt.Sprintf("unknown section %d", id))
 		}
 		if place(id) <= last {
