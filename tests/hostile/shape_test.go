@@ -86,8 +86,8 @@ func shapes() []guest {
 			m.globals = 100_000
 			return m.apply()
 		}).named("100,000 globals"),
-		accepted(3, "", code(block(con(15_000), brTable(15_000)))).named("15,000 labels"),
-		refused("over a limit: labels of a br_table", code(block(con(0), brTable(15_001)))).named("15,001 labels"),
+		accepted(3, "", code(block(con(25_000), brTable(25_000)))).named("25,000 labels"),
+		refused("over a limit: labels of a br_table", code(block(con(0), brTable(25_001)))).named("25,001 labels"),
 		refused("over a limit: bytes of a function", code(block(con(0), brTable(1_000_000)))).named("1,000,000 labels"),
 		accepted(6, "", withLocals(50_000)).named("50,000 locals"),
 		refused("over a limit: locals of a function", withLocals(50_001)).named("50,001 locals"),
@@ -99,8 +99,8 @@ func shapes() []guest {
 		refused("over a limit: values that live across branches", crossing(2000, 400)).named("2,000 locals across 400 branches"),
 		refused("over a limit: values that live across branches", code(times(5000, memorySize), times(401, block()), times(4999, add), drop)).named("5,000 operands across 401 blocks"),
 		refused("over a limit: values that live across branches", crossingTable(100)).named("100 locals across a table of 14,000 branches"),
-		refused("over a limit: pairs of branches", code(times(5_400, cat(memorySize, []byte{0x04, 0x40, 0x0b})))).named("5,400 ifs"),
-		refused("over a limit: pairs of branches", code(times(1_800, cat(con(0), con(0), con(0), memoryFill)))).named("1,800 fills"),
+		refused("over a limit: pairs of branches", code(times(8_700, cat(memorySize, []byte{0x04, 0x40, 0x0b})))).named("8,700 ifs"),
+		refused("over a limit: pairs of branches", code(times(2_900, cat(con(0), con(0), con(0), memoryFill)))).named("2,900 fills"),
 		refused("over a limit: operands of blocks and calls", func() []byte {
 			m := newModule()
 			return m.apply(callsOf1000(m, 505))

@@ -19,7 +19,7 @@ const (
 	maxAllLocals = 10_000_000 // of all functions
 	maxBody      = 512 << 10  // for which a compiler may take 1.4 GB
 	maxNesting   = 8_192
-	maxBrTable   = 15_000
+	maxBrTable   = 25_000
 	maxNameBytes = 100_000
 
 	// What follows grows with the module, from what any may have to somewhat more than
@@ -40,7 +40,7 @@ const (
 
 	// From where stretches meet a compiler goes up through those before it, to the function's beginning or nearly, at 2 to 9 ns a step:
 	// the square of how many a function has is bounded.
-	minPairs     = 250_000_000
+	minPairs     = 650_000_000
 	pairsPerByte = 150
 	maxPairs     = 2_400_000_000 // 1,470 million, 98 for a byte
 

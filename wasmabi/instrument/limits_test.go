@@ -92,7 +92,7 @@ func TestLimits(t *testing.T) {
 		{"nested blocks", 8192, func(n int) []byte {
 			return module(nullary, oneFunc, oneBody(0, bytes.Repeat(block[:2], n-1), bytes.Repeat(block[2:], n-1)))
 		}},
-		{"labels of a br_table", 15_000, func(n int) []byte {
+		{"labels of a br_table", 25_000, func(n int) []byte {
 			return module(nullary, oneFunc, oneBody(0, []byte{0x41, 0, 0x0e}, leb(n), make([]byte, n+1)))
 		}},
 		{"values that live across branches of a function", 4_000_000, func(n int) []byte { // 1,000 locals, the function itself is a block
@@ -221,7 +221,7 @@ func TestQuotas(t *testing.T) {
 			func(n int) []byte {
 				return module(nullary, oneFunc, oneBody(0, bytes.Repeat([]byte{0x02, 0x40, 0x0b}, n-1)))
 			},
-			func(n int) int { return n * n }, func(bytes int) int { return 250_000_000 + 150*bytes }},
+			func(n int) int { return n * n }, func(bytes int) int { return 650_000_000 + 150*bytes }},
 		{"operands of blocks and calls",
 			func(n int) []byte { // each block moves 1,000 four times
 				blocks := bytes.Repeat([]byte{0x02, 0, 0x0b}, n)
@@ -231,7 +231,7 @@ func TestQuotas(t *testing.T) {
 			func(n int) int { return 4000 * n }, func(bytes int) int { return 1_000_000 + bytes/16 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := sort.Search(20_000, func(n int) bool { return c.used(n+1) > c.may(len(c.make(n+1))) })
+			n := sort.Search(30_000, func(n int) bool { return c.used(n+1) > c.may(len(c.make(n+1))) })
 			e, err := instrument.Explain(c.make(n), instrument.Config{})
 			if err != nil {
 				t.Fatalf("%d: %v", n, err)
