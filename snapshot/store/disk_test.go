@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -184,18 +183,16 @@ func (f quotaFile) Preallocate(_, n int64) error {
 // is lost, and that saving goes on as soon as there is room.
 func filled(t *testing.T, s *Store, fill, give func()) (kept map[ordering.Seq][]byte) {
 	t.Helper()
-	r := rand.New(rand.NewPCG(5, 5))
+	r := rand.NewChaCha8([32]byte{5})
 	m := newMachine("m")
 	m.memory = make([]byte, 8<<20)
 	states := make(map[ordering.Seq][]byte)
 	var full *FullError
 	for full == nil {
 		m.seq++
+		_, _ = r.Read(m.memory) // random bytes: they do not compress
 		m.dirty = m.dirty[:0]
 		for i := range uint32(len(m.memory) / snapshot.PageSize) {
-			for at := 0; at < snapshot.PageSize; at += 8 { // random bytes: they do not compress
-				binary.NativeEndian.PutUint64(m.memory[int(i)*snapshot.PageSize+at:], r.Uint64())
-			}
 			m.dirty = append(m.dirty, i)
 		}
 		m.tree.Resize(len(m.memory))
@@ -248,7 +245,7 @@ func wantKept(t *testing.T, s *Store, states map[ordering.Seq][]byte) {
 
 // The disk is full as told by the file system, before anything fails.
 func TestDiskFull(t *testing.T) {
-	q := newQuota(150<<20, false)
+	q := newQuota(100<<20, false)
 	s, err := open("store", q, false)
 	if err != nil {
 		t.Fatal(err)

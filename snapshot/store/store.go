@@ -193,17 +193,23 @@ func (s *Store) Part(machine string, p snapshot.Ref) ([]byte, error) {
 	if err != nil {
 		return nil, &CorruptError{machine, p, err}
 	}
+	return s.checked(machine, p, v)
+}
+
+// checked is a part as it was before it was stored, or a *CorruptError.
+func (s *Store) checked(machine string, p snapshot.Ref, stored []byte) (part []byte, err error) {
+	part = stored
 	digest := snapshot.NodeDigest
 	if p.Level == 0 {
 		digest = snapshot.PageDigest
-		if v, err = s.dec.DecodeAll(v, nil); err != nil {
+		if part, err = s.dec.DecodeAll(stored, nil); err != nil {
 			return nil, &CorruptError{machine, p, err}
 		}
 	}
-	if digest(v) != p.Digest {
+	if digest(part) != p.Digest {
 		return nil, &CorruptError{machine, p, snapshot.ErrWrongBytes}
 	}
-	return v, nil
+	return part, nil
 }
 
 // Manifest returns the manifest of one checkpoint.
