@@ -57,7 +57,7 @@ func Module(engine, script []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := bytes.Clone(engine[:8])
+	out, added := bytes.Clone(engine[:8]), false
 	for _, s := range sections {
 		switch s.id {
 		case sectionDataCount:
@@ -70,10 +70,14 @@ func Module(engine, script []byte) ([]byte, error) {
 			if s.body, err = addSegment(s.body, address, text); err != nil {
 				return nil, err
 			}
+			added = true
 		}
 		out = append(out, s.id)
 		out = binary.AppendUvarint(out, uint64(len(s.body)))
 		out = append(out, s.body...)
+	}
+	if !added { // it has no data
+		return nil, errEngine
 	}
 	return out, nil
 }
