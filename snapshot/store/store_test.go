@@ -206,6 +206,47 @@ func TestSaveBuildsOnWhatIsThere(t *testing.T) {
 	}
 }
 
+// reads counts the pages that are read of a memory.
+type reads struct {
+	snapshot.Frozen
+	pages int
+}
+
+func (r *reads) Page(i uint32) []byte {
+	r.pages++
+	return r.Frozen.Page(i)
+}
+
+// What a checkpoint has in common with one that is there is not even read.
+func TestSaveReadsOnlyWhatIsNew(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	m := newMachine("m")
+	m.memory = make([]byte, 32*wasmPage)
+	for i := range m.memory {
+		m.memory[i] = byte(i / snapshot.PageSize)
+	}
+	for i := range uint32(len(m.memory) / snapshot.PageSize) {
+		m.dirty = append(m.dirty, i)
+	}
+	m.tree.Resize(len(m.memory))
+	m.tree.Update(m.memory, m.dirty)
+	save(t, s, m.checkpoint())
+	changed := []uint32{7, 300}
+	for _, i := range changed {
+		m.memory[int(i)*snapshot.PageSize]++
+	}
+	m.tree.Update(m.memory, changed)
+	m.seq++
+	next := m.checkpoint()
+	read := &reads{Frozen: next.Memory}
+	next.Memory = read
+	save(t, s, next)
+	if read.pages != len(changed) {
+		t.Errorf("%d pages were read, want %d", read.pages, len(changed))
+	}
+	wantState(t, s, next.Manifest, m.memory)
+}
+
 // A part that went bad on disk is named, and never handed out.
 func TestCorruption(t *testing.T) {
 	s := openStore(t, t.TempDir())

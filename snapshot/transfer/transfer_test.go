@@ -182,7 +182,16 @@ func (b *bench) after(other transfer.Donor, from *state) transfer.Source {
 func (b *bench) fetch(local, want *state, donors ...transfer.Donor) (transfer.Stats, error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
-	stats, err := transfer.Fetch{Conn: b.conn, Donors: donors, Want: want.manifest(), Local: local.tree, Patch: local.patch}.Run(ctx)
+	told := make(chan string, len(donors))
+	stats, err := transfer.Fetch{
+		Conn: b.conn, Donors: donors, Want: want.manifest(), Local: local.tree, Patch: local.patch,
+		OnDrop: func(d transfer.Donor, _ error) { told <- d.Name },
+	}.Run(ctx)
+	for _, name := range stats.Dropped {
+		if len(told) == 0 || <-told != name {
+			b.t.Errorf("nobody was told that %s was dropped", name)
+		}
+	}
 	if err == nil && !bytes.Equal(local.memory, want.memory) {
 		b.t.Error("transfer ended, and the state is not the wanted one")
 	}
