@@ -55,30 +55,23 @@ func tell(conn *nats.Conn, donors []Donor, q request) {
 // are asked once more, after the others: on a busy machine they may be late.
 func Blob(ctx context.Context, conn *nats.Conn, subjects []string, digest audit.Digest, limit int) ([]byte, error) {
 	errs := []error{fmt.Errorf("fetch blob %v", digest)}
-	var late []string
-	try := func(subject string) []byte {
-		blob, err := whole(ctx, conn, subject, request{Kind: kindBlob, Blob: digest}, min(limit, maxBlob))
-		if err == nil && audit.Digest(blake3.Sum256(blob)) != digest {
-			err = snapshot.ErrWrongBytes
+	asked := subjects
+	for range 2 {
+		var late []string
+		for _, subject := range asked {
+			blob, err := whole(ctx, conn, subject, request{Kind: kindBlob, Blob: digest}, min(limit, maxBlob))
+			if err == nil && audit.Digest(blake3.Sum256(blob)) != digest {
+				err = snapshot.ErrWrongBytes
+			}
+			if err == nil {
+				return blob, nil
+			}
+			if errors.Is(err, errStalled) {
+				late = append(late, subject)
+			}
+			errs = append(errs, fmt.Errorf("from %s: %w", subject, err))
 		}
-		if err == nil {
-			return blob
-		}
-		if errors.Is(err, errStalled) {
-			late = append(late, subject)
-		}
-		errs = append(errs, fmt.Errorf("from %s: %w", subject, err))
-		return nil
-	}
-	for _, subject := range subjects {
-		if blob := try(subject); blob != nil {
-			return blob, nil
-		}
-	}
-	for _, subject := range late {
-		if blob := try(subject); blob != nil {
-			return blob, nil
-		}
+		asked = late
 	}
 	return nil, errors.Join(errs...)
 }

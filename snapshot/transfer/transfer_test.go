@@ -330,6 +330,10 @@ func TestBlob(t *testing.T) {
 	if _, err := transfer.Blob(ctx, b.conn, []string{good}, audit.Digest{9}, 1<<30); err == nil {
 		t.Error("a blob that nobody has was fetched")
 	}
+	none := b.donor("none", &state{memory: []byte{}, tree: want.tree, root: want.root}).Subject
+	if got, err := transfer.Blob(ctx, b.conn, []string{none}, host.ModuleDigest(nil), 1000); err != nil || len(got) != 0 {
+		t.Errorf("an empty blob: %d bytes, %v", len(got), err)
+	}
 }
 
 // A donor that is late once is asked again.
