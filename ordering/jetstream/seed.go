@@ -88,7 +88,7 @@ func Found(ctx context.Context, nc *nats.Conn, cfg Config) (ordering.Founding, e
 }
 
 func (f *founding) make(ctx context.Context) error {
-	if _, err := f.js.Stream(ctx, f.cfg.StreamName()); err == nil {
+	if _, err := f.stored(ctx, f.cfg.Ref); err == nil {
 		return nil // whatever its settings are: what is in it proves itself, or does not
 	} else if !errors.Is(err, njs.ErrStreamNotFound) {
 		return err
@@ -107,6 +107,11 @@ func (f *founding) make(ctx context.Context) error {
 		_, err = existingStream(ctx, f.js, f.cfg.StreamName())
 	}
 	return err
+}
+
+// stored finds a log's stream, if there is one. Servers that elect may not answer at all, and are asked again.
+func (f *founding) stored(ctx context.Context, ref Ref) (njs.Stream, error) {
+	return repeat(ctx, createWait, func(ctx context.Context) (njs.Stream, error) { return f.js.Stream(ctx, ref.StreamName()) }, codeNoLeader)
 }
 
 // place makes the stream, on fewer servers than it is to have if there are too few and that is allowed.
@@ -128,7 +133,7 @@ const placeWait = 3 * time.Second
 // inherit takes over the settings of the epoch before that are not given.
 func (f *founding) inherit(ctx context.Context) {
 	for epoch := f.cfg.Epoch - 1; epoch > 0 && epoch+maxPruned > f.cfg.Epoch; epoch-- {
-		s, err := f.js.Stream(ctx, Ref{Machine: f.cfg.Machine, Epoch: epoch}.StreamName())
+		s, err := f.stored(ctx, Ref{Machine: f.cfg.Machine, Epoch: epoch})
 		if err != nil {
 			continue
 		}
