@@ -153,7 +153,8 @@ func existingStream(ctx context.Context, js njs.JetStream, name string) (njs.Str
 func repeat[T any](ctx context.Context, patience time.Duration, ask func(context.Context) (T, error), pass ...njs.ErrorCode) (T, error) {
 	began := time.Now()
 	deadline := began.Add(patience)
-	for answer := createAnswer; ; {
+	answer := createAnswer
+	for {
 		try, cancel := context.WithTimeout(ctx, answer)
 		s, err := ask(try)
 		passes := try.Err() != nil

@@ -228,7 +228,7 @@ func TestCreateWithoutRoom(t *testing.T) {
 	}
 }
 
-// Servers that elect are waited for, and asked anew soon once they have a leader.
+// Servers that elect are waited for, and asked anew soon once they have a leader, by who makes a log and by who founds the next epoch's.
 func TestCreateDuringElection(t *testing.T) {
 	c := jetstreamtest.Start(t, 3)
 	nc := c.Connect(t, 0)
@@ -249,9 +249,16 @@ func TestCreateDuringElection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var restarted sync.WaitGroup
-	restarted.Go(func() { c.Restart(t, 1) })
-	defer restarted.Wait()
+	var others sync.WaitGroup
+	others.Go(func() { c.Restart(t, 1) })
+	defer others.Wait()
+	next := newRef()
+	next.Epoch = 2
+	others.Go(func() {
+		if _, err := jetstream.Found(ctx, nc, jetstream.Config{Ref: next, FirstSeq: 2, Replicas: 1, MaxBytes: 1 << 20}); err != nil {
+			t.Error(err)
+		}
+	})
 	if _, err := jetstream.Create(ctx, nc, jetstream.Config{Ref: newRef(), MaxBytes: 1 << 20}); err != nil {
 		t.Error(err)
 	}
