@@ -56,6 +56,8 @@ type Call struct {
 	Caller [32]byte      // what the guest sees as caller
 	Random RandomKey     // of the random stream of this call
 	Gas    uint64        // limit, > 0
+
+	Untraced bool // a trap is not told in the log; changes nothing else
 }
 
 // Outcome is what a call did. Everything but Log is replicated.

@@ -18,6 +18,7 @@ type runner struct {
 	m      *Machine
 	t      *Transition
 	caller ClientID
+	traces int // traps told in the log
 }
 
 // pendingCall is one that ran since the last commit, and was ok.
@@ -26,8 +27,12 @@ type pendingCall struct {
 	gas  uint64
 }
 
-// maxEntryLog bounds what one entry's calls log together.
-const maxEntryLog = 64 << 10
+// maxEntryLog bounds what one entry's calls log together, maxTraces the traps that it
+// tells: to name the functions of a trap costs as much as an input that succeeds.
+const (
+	maxEntryLog = 64 << 10
+	maxTraces   = 16
+)
 
 // input runs one input and returns its receipt.
 func (r *runner) input(index uint32, in Input) Receipt {
@@ -63,14 +68,26 @@ func (r *runner) timer(due Timer) {
 
 // call runs one call and keeps or undoes what it did.
 func (r *runner) call(c Call) Outcome {
+	c.Untraced = r.traces >= maxTraces
 	o := r.m.bounded(r.m.guest.Call(c))
 	r.keepLog(o.Log)
+	r.countTrace(o.Status)
 	if o.Status != wasmabi.OK {
 		r.undo()
 		return o
 	}
 	r.m.pending = append(r.m.pending, pendingCall{c, o.Gas})
 	return o
+}
+
+// countTrace says so once, when traps from here on are not told.
+func (r *runner) countTrace(s wasmabi.Status) {
+	if s != wasmabi.Trapped && s != wasmabi.OutOfGas {
+		return
+	}
+	if r.traces++; r.traces == maxTraces {
+		r.keepLog([]byte("no more traps of this entry are told here; each has its receipt\n"))
+	}
 }
 
 // bounded makes an outcome that asks for more timers than there may be a trap.

@@ -2,10 +2,12 @@ package host_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/wasmabi"
 	"lockstep/wasmabi/instrument"
 )
 
@@ -30,6 +32,32 @@ func BenchmarkFailures(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*inputs), "ns/input")
 		})
+	}
+}
+
+// The log of an entry tells its first traps, and says that it tells no more: a guest that
+// fails on purpose must not make its operator's log most of the work.
+func TestFirstTrapsAreTold(t *testing.T) {
+	const told = 16
+	for _, n := range []int{1, told - 1, told, told + 1, 200} {
+		m := deployed(t, newWorld(t, probe(t)), probe(t))
+		list := [][]byte{count}
+		for range n {
+			list = append(list, trap)
+		}
+		done, receipts := m.apply(batch(2, 2, list...))
+		log := string(done.Log)
+		if got, want := strings.Count(log, "trap: "), min(n, told); got != want {
+			t.Errorf("%d traps: %d told, want %d:\n%s", n, got, want, log)
+		}
+		if got, want := strings.Count(log, "no more traps"), n/told; got != min(want, 1) {
+			t.Errorf("%d traps: said %d times that no more are told:\n%s", n, got, log)
+		}
+		for i, r := range receipts[1:] {
+			if r.Status != wasmabi.Trapped {
+				t.Errorf("input %d of %d: %v, want %v", i+1, n, r.Status, wasmabi.Trapped)
+			}
+		}
 	}
 }
 

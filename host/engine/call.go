@@ -100,7 +100,7 @@ func (g *guest) run(steps steps) error {
 func (g *guest) outcome(err error) (o host.Outcome) {
 	o.Log = g.log
 	g.trapped = err
-	if err != nil {
+	if err != nil && !g.call.Untraced {
 		defer g.logTrace(&o)
 	}
 	left := g.gasLeft()

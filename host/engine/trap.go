@@ -43,15 +43,14 @@ var (
 // of the guest nor one of ours is a bug of this package or of wazero, and
 // stopping beats diverging.
 func classify(err error) wasmabi.Trap {
-	var ours *hostTrap
-	if errors.As(err, &ours) {
+	cause := errors.Unwrap(err)
+	if cause == nil {
+		cause = err // the compiler's stack overflow comes unwrapped
+	}
+	if ours, ok := cause.(*hostTrap); ok { //nolint:errorlint // wazero wraps once; to search costs as much as the rest
 		return ours.trap
 	}
-	text := err.Error() // the compiler's stack overflow comes unwrapped
-	if inner := errors.Unwrap(err); inner != nil {
-		text = inner.Error()
-	}
-	if trap, ok := trapTexts[text]; ok {
+	if trap, ok := trapTexts[cause.Error()]; ok {
 		return trap
 	}
 	if strings.HasPrefix(err.Error(), "wasm error: ") {
