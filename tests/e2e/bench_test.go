@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/pprof"
@@ -22,6 +23,7 @@ import (
 	"lockstep/host/guesttest"
 	"lockstep/host/local"
 	lockstepjs "lockstep/ordering/jetstream"
+	"lockstep/wasmabi"
 )
 
 // The bars of calls, against JetStream itself on the very servers in the same
@@ -204,6 +206,43 @@ func BenchmarkCall1024(b *testing.B) {
 	}
 }
 
+// BenchmarkCallFailing: a guest whose inputs all trap, or every other one, is to answer at least
+// a third of the calls that it answers where they succeed.
+func BenchmarkCallFailing(b *testing.B) {
+	const succeeds, traps = 1, 3 // commands of the guest
+	s := benchCluster(b, guesttest.Module(b, "probe"), audit.Majority)
+	cl := s.client()
+	round := func(d time.Duration, even, odd byte) float64 {
+		command := func(i int) byte { return [2]byte{even, odd}[i%2] }
+		rate, _ := s.answerAll(cl, d, func(i int) []byte { return append(make([]byte, 0, inputSize), command(i))[:inputSize] }, func(i int, err error) bool {
+			if command(i) == succeeds {
+				return err == nil
+			}
+			var trap *client.TrapError
+			return errors.As(err, &trap) && trap.Trap == wasmabi.Unreachable
+		})
+		return rate
+	}
+	for b.Loop() {
+		var good, bad, mixed, badRatios, mixedRatios []float64
+		round(roundLasts/3, succeeds, traps) // warm up
+		for i := range benchRounds {
+			good = append(good, round(roundLasts, succeeds, succeeds))
+			bad = append(bad, round(roundLasts, traps, traps))
+			mixed = append(mixed, round(roundLasts, succeeds, traps))
+			badRatios, mixedRatios = append(badRatios, good[i]/bad[i]), append(mixedRatios, good[i]/mixed[i])
+		}
+		_, goodText := median(good)
+		_, badText := median(bad)
+		_, mixedText := median(mixed)
+		allFail, allText := median(badRatios)
+		halfFail, halfText := median(mixedRatios)
+		b.Logf("calls/s: succeed %s, trap %s, every other traps %s; slower where all trap %s, where every other does %s, bar 3", goodText, badText, mixedText, allText, halfText)
+		b.ReportMetric(allFail, "slower/all")
+		b.ReportMetric(halfFail, "slower/half")
+	}
+}
+
 // profile writes a CPU profile of the last round, which is a long one then, where LOCKSTEP_PROFILE
 // names a file.
 func profile(b *testing.B, round int) (lasts time.Duration, stop func()) {
@@ -255,9 +294,14 @@ func (s *benched) publishAll(d time.Duration) float64 {
 	return float64(n) / time.Since(began).Seconds()
 }
 
-// callAll has 1,024 callers call for a while, and returns how many calls are
-// accepted a second and how many share an entry.
+// callAll is answerAll of puts that succeed.
 func (s *benched) callAll(cl *client.Client, d time.Duration) (rate, perEntry float64) {
+	return s.answerAll(cl, d, input, func(_ int, err error) bool { return err == nil })
+}
+
+// answerAll has 1,024 callers call for a while, and returns how many calls are
+// answered a second and how many share an entry.
+func (s *benched) answerAll(cl *client.Client, d time.Duration, input func(int) []byte, wanted func(int, error) bool) (rate, perEntry float64) {
 	s.b.Helper()
 	var calls atomic.Int64
 	var first, last atomic.Uint64
@@ -269,8 +313,8 @@ func (s *benched) callAll(cl *client.Client, d time.Duration) (rate, perEntry fl
 			in := input(i)
 			for time.Since(began) < d {
 				out, err := cl.Call(s.b.Context(), in)
-				if err != nil {
-					s.b.Error(err)
+				if !wanted(i, err) {
+					s.b.Errorf("caller %d: %v", i, err)
 					return
 				}
 				calls.Add(1)
