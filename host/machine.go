@@ -280,18 +280,31 @@ func (m *Machine) Tree() *snapshot.Tree {
 		memory := m.guest.Memory()
 		m.tree.Resize(len(memory))
 		pages := m.unhashed.list(uint32(len(memory) / snapshot.PageSize))
-		if g, ok := m.guest.(interface {
-			Digests(pages []uint32) []audit.Digest
-		}); ok {
-			for i, d := range g.Digests(pages) { // computed on all CPUs
-				m.tree.Set(pages[i], d)
-			}
-		} else {
-			m.tree.Update(memory, pages)
-		}
+		hash(m.tree, m.guest, pages)
 		m.unhashed.clear()
 	}
 	return m.tree
+}
+
+// hash gives a tree the digests of pages of a guest.
+func hash(tree *snapshot.Tree, g Guest, pages []uint32) {
+	all, ok := g.(interface {
+		Digests(pages []uint32) []audit.Digest
+	})
+	if !ok {
+		tree.Update(g.Memory(), pages)
+		return
+	}
+	for i, d := range all.Digests(pages) { // computed on all CPUs
+		tree.Set(pages[i], d)
+	}
+}
+
+// blank tells that a committed page of a guest has been zero since it was added, if the engine
+// knows. To read it could take memory for it.
+func blank(g Guest, page uint32) bool {
+	b, ok := g.(interface{ Blank(page uint32) bool })
+	return ok && b.Blank(page)
 }
 
 // Manifest names the state after the last entry.

@@ -94,7 +94,7 @@ func (m *Machine) fill(a *arrival, from *Imported) error {
 	if err == nil {
 		tree := snapshot.NewTree()
 		tree.Resize(len(guest.Memory()))
-		tree.Update(guest.Memory(), span(0, len(guest.Memory())))
+		hash(tree, guest, span(0, len(guest.Memory())))
 		if tree.Root() != man.Pages {
 			err = fmt.Errorf("pages of imported state have root %v, want %v", tree.Root(), man.Pages)
 		}
@@ -112,7 +112,7 @@ func zeroed(guest Guest, size uint64) error {
 	var pages []snapshot.Page
 	memory := guest.Memory()
 	for _, i := range span(0, int(size)) {
-		if snapshot.PageDigest(memory[int(i)*snapshot.PageSize:][:snapshot.PageSize]) != snapshot.ZeroPage {
+		if !blank(guest, i) && snapshot.PageDigest(memory[int(i)*snapshot.PageSize:][:snapshot.PageSize]) != snapshot.ZeroPage {
 			pages = append(pages, snapshot.Page{Index: i, Data: noBytes[:]})
 		}
 	}

@@ -94,6 +94,9 @@ func (m *Machine) Rehash() error {
 	m.unhashed.add(span(0, len(memory)))
 	var rotten []snapshot.Page
 	for i := range len(live) / snapshot.PageSize {
+		if blank(m.guest, uint32(i)) {
+			continue
+		}
 		at := i * snapshot.PageSize
 		if committed := memory[at : at+snapshot.PageSize]; !bytes.Equal(live[at:at+snapshot.PageSize], committed) {
 			rotten = append(rotten, snapshot.Page{Index: uint32(i), Data: committed})
@@ -119,7 +122,7 @@ func (m *Machine) Scrub() []uint32 {
 	}
 	pages := uint32(len(live) / snapshot.PageSize)
 	n := min(pages/64+1, scrubPages)
-	rotten := m.Tree().Scrub(live, m.scrubbed%pages, n)
+	rotten := m.Tree().Scrub(live, m.scrubbed%pages, n, func(i uint32) bool { return blank(m.guest, i) })
 	m.scrubbed += n
 	return rotten
 }

@@ -125,12 +125,12 @@ func TestScrubFindsRot(t *testing.T) {
 	memory[17*snapshot.PageSize+5] ^= 1
 	var found []uint32
 	for from := uint32(0); from < tree.Pages(); from += 10 {
-		found = append(found, tree.Scrub(memory, from, 10)...)
+		found = append(found, tree.Scrub(memory, from, 10, noneBlank)...)
 	}
 	if fmt.Sprint(found) != "[17]" {
 		t.Errorf("scrub finds %v, want page 17", found)
 	}
-	if got := tree.Scrub(memory, 60, 30); fmt.Sprint(got) != "[17]" {
+	if got := tree.Scrub(memory, 60, 30, noneBlank); fmt.Sprint(got) != "[17]" {
 		t.Errorf("a scrub that wraps around finds %v, want page 17", got)
 	}
 }
@@ -330,3 +330,5 @@ func BenchmarkRoot(b *testing.B) {
 		})
 	}
 }
+
+func noneBlank(uint32) bool { return false }

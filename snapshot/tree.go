@@ -197,11 +197,11 @@ func (t *Tree) View() *TreeView {
 
 // Scrub compares the digests of n pages from index from on, wrapping around,
 // with those of the memory, and returns the indexes that differ: bytes that
-// changed without having been written. The tree must be up to date.
-func (t *Tree) Scrub(memory []byte, from, n uint32) (rotten []uint32) {
+// changed without having been written. Pages that are blank are not looked at. The tree must be up to date.
+func (t *Tree) Scrub(memory []byte, from, n uint32, blank func(uint32) bool) (rotten []uint32) {
 	for range min(n, t.pages) {
 		i := from % t.pages
-		if PageDigest(memory[int(i)*PageSize:][:PageSize]) != t.Digest(0, i) {
+		if !blank(i) && PageDigest(memory[int(i)*PageSize:][:PageSize]) != t.Digest(0, i) {
 			rotten = append(rotten, i)
 		}
 		from = i + 1

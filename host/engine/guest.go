@@ -108,6 +108,10 @@ func (g *guest) Digests(pages []uint32) []audit.Digest {
 	return digests
 }
 
+// Blank tells that a committed page has been zero since it was added. To read it could
+// take memory for it.
+func (g *guest) Blank(page uint32) bool { return g.memory.pages.Blank(page) }
+
 // Tracker tells how pages that the guest wrote are found.
 func (g *guest) Tracker() string { return g.memory.pages.Tracker().String() }
 

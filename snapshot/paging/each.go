@@ -27,6 +27,12 @@ func (m *Memory) Each(pages []uint32, do func(i int, page []byte)) {
 
 func (m *Memory) each(pages []uint32, from, to int, do func(i int, page []byte)) {
 	for i := from; i < to; i++ {
-		do(i, page(m.committed, pages[i]))
+		if m.Blank(pages[i]) {
+			do(i, zeroPage[:])
+		} else {
+			do(i, page(m.committed, pages[i]))
+		}
 	}
 }
+
+var zeroPage [PageSize]byte

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -15,18 +16,18 @@ import (
 
 // lacking tells why a tracker cannot work here; "" where it must.
 func lacking(kind Kind) string {
+	fd, err := unix.MemfdCreate("probe", unix.MFD_CLOEXEC)
+	if err != nil {
+		return "the system call is refused: " + err.Error()
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if holds, err := holeIsZero(fd); err != nil || !holds {
+		return fmt.Sprintf("a hole made in a file in memory is not zero (%v)", err)
+	}
+	if _, err := os.Stat("/proc/self/pagemap"); err != nil {
+		return err.Error()
+	}
 	if kind == Memfd {
-		fd, err := unix.MemfdCreate("probe", unix.MFD_CLOEXEC)
-		if err != nil {
-			return "the system call is refused: " + err.Error()
-		}
-		defer func() { _ = unix.Close(fd) }()
-		if holds, err := holeIsZero(fd); err != nil || !holds {
-			return fmt.Sprintf("a hole made in a file in memory is not zero (%v)", err)
-		}
-		if _, err := os.Stat("/proc/self/pagemap"); err != nil {
-			return err.Error()
-		}
 		return ""
 	}
 	var name unix.Utsname
@@ -40,11 +41,19 @@ func lacking(kind Kind) string {
 	if major < 6 || major == 6 && minor < 7 {
 		return fmt.Sprintf("Linux %d.%d, before 6.7", major, minor)
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC|uffdUserModeOnly, 0, 0)
+	pagemap, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = pagemap.Close() }()
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, pagemap.Fd(), pagemapScan, 0); errno != unix.EFAULT {
+		return "the pagemap is not scanned: " + errno.Error()
+	}
+	uffd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC|uffdUserModeOnly, 0, 0)
 	if errno != 0 {
 		return "the system call is refused: " + errno.Error()
 	}
-	_ = unix.Close(int(fd))
+	_ = unix.Close(int(uffd))
 	return ""
 }
 
@@ -82,19 +91,24 @@ func TestMain(m *testing.M) {
 }
 
 // forbid makes a system call fail with EPERM in all threads, by a filter such as
-// container runtimes use.
+// container runtimes use. What is too large for the number of one is a request of ioctl.
 func forbid(number uint32) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	const tsync = 1 // SECCOMP_FILTER_FLAG_TSYNC
+	const tsync = 1                       // SECCOMP_FILTER_FLAG_TSYNC
+	const numberAt, requestAt = 0, 16 + 8 // the lower half of the second argument
 	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number stands first
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: numberAt},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: number},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if number > 1<<16 {
+		filter = slices.Insert(filter, 1, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.SYS_IOCTL},
+			unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: requestAt})
 	}
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, tsync, uintptr(unsafe.Pointer(&prog)))
@@ -116,11 +130,13 @@ func TestFallback(t *testing.T) {
 	}{
 		{nil, Memfd}, // or better
 		{[]uint32{unix.SYS_USERFAULTFD}, Memfd},
-		{[]uint32{unix.SYS_USERFAULTFD, unix.SYS_MEMFD_CREATE}, Compare},
+		{[]uint32{unix.SYS_USERFAULTFD, unix.SYS_PROCESS_MADVISE}, Memfd},
+		{[]uint32{pagemapScan}, Memfd}, // Linux before 6.7
+		{[]uint32{unix.SYS_MEMFD_CREATE}, Compare},
 	} {
 		numbers := strings.Trim(fmt.Sprint(c.forbidden), "[]")
 		t.Run("without "+numbers, func(t *testing.T) {
-			child := exec.Command(os.Args[0], "-test.v", "-test.run", "^(TestChosen|TestMemoryIsTheModel|TestCleanCommit)$")
+			child := exec.Command(os.Args[0], "-test.v", "-test.run", "^(TestChosen|TestMemoryIsTheModel|TestCleanCommit|TestManyRuns|TestCostFollowsPages)$")
 			child.Env = append(os.Environ(), forbiddenEnv+"="+numbers)
 			out, err := child.CombinedOutput()
 			if err != nil {

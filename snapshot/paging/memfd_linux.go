@@ -1,71 +1,33 @@
 package paging
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// memfd tracks writes by copy on write. The committed memory is a shared
-// mapping of a file in memory, the working memory a private one of the same
-// file: a page that was written is one that the process has to itself, which
-// /proc/self/pagemap tells (Documentation/admin-guide/mm/pagemap.rst). A page
-// that is given back shows the file's bytes again, so untouched pages exist
-// once.
+// memfd tracks writes by copy on write: a page that was written is one that the working memory
+// has to itself and not of the file, which the pagemap tells. Pages are given back
+// when they are committed.
 type memfd struct {
-	live    []byte
-	pagemap int
-	entries []byte
+	*file
+	pagemap *pagemap
+	entries []byte // to read the pagemap into, where the kernel knows no scan of it
+	vectors []unix.Iovec
+	seen    int // pages of the file in the working memory, that the scans since the last settle passed over
+	passed  int // those of all scans since all were last given back
 }
 
-// Bits of an entry of the pagemap, and how many entries are read at once.
-const (
-	pagemapPresent = 1 << 63
-	pagemapSwapped = 1 << 62
-	pagemapFile    = 1 << 61
-	pagemapEntries = 4096
-)
-
-// mapMemfd maps the two memories.
-func mapMemfd(size uint64) (live, committed []byte, err error) {
-	fd, err := unix.MemfdCreate("lockstep", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, nil, fmt.Errorf("create memfd: %w", err)
+// newMemfd starts a tracker on memories that it takes over.
+func newMemfd(memories *file) (_ tracker, err error) {
+	f := &memfd{file: memories, vectors: make([]unix.Iovec, 0, maxVectors)}
+	if f.pagemap, err = openPagemap(f.live); err != nil {
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	if err := unix.Ftruncate(fd, int64(size)); err != nil {
-		return nil, nil, fmt.Errorf("size memfd: %w", err)
-	}
-	const prot = unix.PROT_READ | unix.PROT_WRITE
-	if live, err = unix.Mmap(fd, 0, int(size), prot, unix.MAP_PRIVATE|unix.MAP_NORESERVE); err != nil {
-		return nil, nil, fmt.Errorf("map memfd: %w", err)
-	}
-	if committed, err = unix.Mmap(fd, 0, int(size), prot, unix.MAP_SHARED|unix.MAP_NORESERVE); err != nil {
-		return live, nil, fmt.Errorf("map memfd: %w", err)
-	}
-	// QEMU's user-mode emulation says that it made a hole, and makes none.
-	committed[0] = 1
-	if dropShared(committed[:min(len(committed), PageSize)]); committed[0] != 0 {
-		return live, committed, fmt.Errorf("a hole in a memfd is not zero: %w", errors.ErrUnsupported)
-	}
-	return live, committed, nil
-}
-
-func newMemfd(live []byte) (tracker, error) {
-	if os.Getpagesize() != PageSize {
-		return nil, fmt.Errorf("pages of %d bytes: %w", os.Getpagesize(), errors.ErrUnsupported)
-	}
-	fd, err := unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open pagemap: %w", err)
-	}
-	f := &memfd{live: live, pagemap: fd, entries: make([]byte, 8*pagemapEntries)}
 	if err := f.probe(); err != nil {
-		return nil, errors.Join(err, f.close())
+		return nil, errors.Join(err, f.pagemap.close())
 	}
 	return f, nil
 }
@@ -74,73 +36,109 @@ func newMemfd(live []byte) (tracker, error) {
 func (f *memfd) probe() error {
 	seen := f.live[0]
 	read, err := f.scan(0, PageSize, nil)
-	if err != nil {
-		return err
+	if err != nil { // no PAGEMAP_SCAN
+		f.entries = make([]byte, 8*pagemapEntries)
+		if read, err = f.scan(0, PageSize, nil); err != nil {
+			return err
+		}
 	}
 	f.live[0] = seen + 1
 	wrote, err := f.scan(0, PageSize, nil)
 	if err != nil {
 		return err
 	}
-	f.forget([]uint32{0})
-	if len(read) != 0 || len(wrote) != 1 || f.live[0] != seen {
+	if f.giveBack(0); len(read) != 0 || len(wrote) != 1 || f.live[0] != seen {
 		return fmt.Errorf("pagemap does not tell private pages: %w", errors.ErrUnsupported)
 	}
 	return nil
 }
 
+// scan lists the pages that the working memory has to itself.
 func (f *memfd) scan(from, to uint64, list []uint32) ([]uint32, error) {
-	first := uint64(uintptr(unsafe.Pointer(&f.live[0]))) / PageSize
-	for i, end := from/PageSize, to/PageSize; i < end; {
-		part := f.entries[:8*min(end-i, pagemapEntries)]
-		n, err := unix.Pread(f.pagemap, part, int64(8*(first+i)))
-		if errors.Is(err, unix.EINTR) {
-			continue
+	found := func(r pageRegion) {
+		if r.categories&pageIsFile != 0 {
+			f.seen += r.pages()
+			return
 		}
-		if err != nil || n < 8 {
-			return list, fmt.Errorf("read pagemap: %d bytes: %w", n, errors.Join(err, errors.ErrUnsupported))
-		}
-		for at := 0; at+8 <= n; at += 8 {
-			e := binary.NativeEndian.Uint64(part[at:])
-			if e&(pagemapPresent|pagemapSwapped) != 0 && e&pagemapFile == 0 {
-				list = append(list, uint32(i))
-			}
-			i++
-		}
+		list = r.list(f.pagemap.base, list)
 	}
-	return list, nil
+	if f.entries != nil {
+		err := f.pagemap.read(from, to, f.entries, found)
+		return list, err
+	}
+	err := f.pagemap.scan(from, to, scanArg{anyOf: pageIsThere, returned: pageIsFile}, found)
+	return list, err
 }
 
-// peek panics where the kernel stops telling: going on without knowing what
-// was written would be to diverge.
+// peek panics where the kernel stops telling: going on without knowing what was
+// written would be to diverge.
 func (f *memfd) peek(from, to uint64, list []uint32) []uint32 {
 	list, err := f.scan(from, to, list)
 	if err != nil {
-		panic(fmt.Sprintf("paging: %v", err))
+		panic(fmt.Sprintf("paging: scan of written pages: %v", err))
 	}
 	return list
 }
 
-func (f *memfd) fresh(from, to uint64, list []uint32) []uint32 { return f.peek(from, to, list) }
+// A scan costs with the pages that the working memory has, whether written or only
+// read. So those that are only read are given back too, with all others, once scans
+// have passed over them so often that it cost as much as it does to give them back
+// and to have them once more, 16 at a fault: neither costs more than twice what
+// knowing the future would.
+const (
+	passedShared = 16  // times that a page of the file is passed over
+	passedFew    = 512 // pages that each scan may pass over: 3 µs
+)
 
-// forget gives the private copies back, a call for each run of pages.
-func (f *memfd) forget(pages []uint32) {
+func (f *memfd) settle(pages []uint32) {
+	if f.seen > passedFew {
+		f.passed += f.seen
+	}
+	if f.passed > passedShared*max(f.seen, passedFew) {
+		f.passed = 0
+		f.drop(f.live)
+	} else {
+		f.giveBack(pages...)
+	}
+	f.seen = 0
+}
+
+func (f *memfd) undo(pages []uint32) { f.giveBack(pages...) }
+
+// pidfdSelf stands for this process, Linux 6.14 and later.
+const pidfdSelf = -10001
+
+// giveBack gives working pages back: runs of them in one system call, process_madvise(2),
+// which interrupts the other processors once. Where it is not there, before Linux 6.14 or forbidden,
+// a call for each run does it.
+func (f *memfd) giveBack(pages ...uint32) {
 	runs(pages, 0, func(from, to uint64) {
-		if err := unix.Madvise(f.live[from:to], unix.MADV_DONTNEED); err != nil {
-			panic(fmt.Sprintf("paging: give pages back: %v", err))
+		v := unix.Iovec{Base: &f.live[from]}
+		v.SetLen(int(to - from))
+		if f.vectors = append(f.vectors, v); len(f.vectors) == maxVectors {
+			f.flush()
 		}
 	})
+	f.flush()
 }
 
-func (f *memfd) restart(uint64, uint64) {}
-func (f *memfd) close() error           { return unix.Close(f.pagemap) }
-
-// dropShared makes pages of a shared mapping zero by a hole in its file.
-func dropShared(b []byte) {
-	if len(b) == 0 {
-		return
+func (f *memfd) flush() {
+	vectors := f.vectors
+	f.vectors = f.vectors[:0]
+	if len(vectors) > 1 {
+		want, self := uint64(0), pidfdSelf
+		for _, v := range vectors {
+			want += v.Len
+		}
+		n, _, errno := unix.Syscall6(unix.SYS_PROCESS_MADVISE, uintptr(self), uintptr(unsafe.Pointer(&vectors[0])), uintptr(len(vectors)),
+			unix.MADV_DONTNEED, 0, 0)
+		if errno == 0 && uint64(n) == want {
+			return
+		}
 	}
-	if err := unix.Madvise(b, unix.MADV_REMOVE); err != nil {
-		clear(b)
+	for _, v := range vectors {
+		f.drop(unsafe.Slice(v.Base, v.Len))
 	}
 }
+
+func (f *memfd) close() error { return errors.Join(f.pagemap.close(), f.file.close()) }

@@ -9,12 +9,16 @@
 //     lifts the protection by itself at the first write to each (about 1 µs);
 //     one call of PAGEMAP_SCAN lists them, another protects them again. It needs
 //     no privilege, but some container profiles forbid it.
-//   - Memfd, Linux: the working memory is a private mapping of the file that the
-//     committed one is; /proc/self/pagemap tells the pages that were copied on
-//     write. A page is given back at commit, which costs a system call for each
-//     run of pages, but pages that nobody writes exist once.
+//   - Memfd, Linux: /proc/self/pagemap tells the pages that were copied on
+//     write. Each is given back at commit, so that the next write copies it again.
 //   - Compare: every page is compared with its copy, at memory speed. It works
 //     everywhere.
+//
+// For the first two the committed memory is a file in memory and the working memory a
+// private mapping of it: a page that the guest did not write exists once, and
+// pages that are given back cost nothing until they are touched again. That is what keeps
+// a scan, which costs with the pages that the working memory has, from costing with the size
+// of the memory: pages over which scans have passed in vain for long are given back.
 //
 // All trackers find the same pages but for some that were written with what
 // they held, or only read for the first time; the committed bytes are the same.
@@ -46,6 +50,7 @@ type Memory struct {
 	tracker             tracker
 	written, dirty      []uint32  // room for the lists of a commit
 	vain                int       // comparisons of pages that had not changed, since all were last protected
+	held                pageSet   // committed pages that were ever written; the others are zero
 	frozen              []*Frozen // being read; see frozen.go
 }
 
@@ -64,38 +69,12 @@ func New(cfg Config) (*Memory, error) {
 
 func (m *Memory) open(cfg Config) (err error) {
 	for _, kind := range candidates(cfg.Tracker) {
-		if err = m.try(kind, cfg.MaxBytes); err == nil {
+		if err = m.start(kind, cfg.MaxBytes); err == nil {
 			return nil
 		}
 		err = errors.Join(fmt.Errorf("track pages by %v: %w", kind, err), m.Close())
 	}
 	return err
-}
-
-// try maps the memories as a kind of tracker needs them, and starts it.
-func (m *Memory) try(kind Kind, size uint64) (err error) {
-	m.kind = kind
-	if kind == Memfd {
-		m.live, m.committed, err = mapMemfd(size)
-	} else {
-		err = m.mapAnonymous(size)
-	}
-	if err != nil {
-		return err
-	}
-	m.tracker, err = track(kind, m)
-	return err
-}
-
-func (m *Memory) mapAnonymous(size uint64) error {
-	for _, to := range []*[]byte{&m.live, &m.committed} {
-		mapping, err := reserve(size)
-		if err != nil {
-			return fmt.Errorf("reserve %d bytes: %w", size, err)
-		}
-		*to = mapping
-	}
-	return nil
 }
 
 // Tracker is how written pages are found.
@@ -107,6 +86,9 @@ func (m *Memory) Live() []byte { return m.live[:m.size:m.size] }
 // Committed is the committed memory, valid and unchanged until the next Commit,
 // Write or Resize.
 func (m *Memory) Committed() []byte { return m.committed[:m.committedSize:m.committedSize] }
+
+// Blank tells that a page has been zero since it was added. To read it could take memory for it.
+func (m *Memory) Blank(page uint32) bool { return !m.held.has(page) }
 
 // Grow makes the working memory larger, by zeros; nil over the limit.
 func (m *Memory) Grow(size uint64) []byte {
@@ -142,17 +124,20 @@ func (m *Memory) Commit() []uint32 {
 		}
 	}
 	n := len(m.dirty)
-	m.dirty = m.tracker.fresh(before, m.size, m.dirty)
+	m.dirty = m.tracker.peek(before, m.size, m.dirty)
 	m.keep(m.dirty)
 	for _, i := range m.dirty {
 		copy(page(m.committed, i), page(m.live, i))
+		m.held.add(i)
 	}
-	m.tracker.forget(m.dirty[n:])
+	cold := m.dirty[n:]
 	m.vain += len(m.written) - n
 	if !warm || m.vain > scanCost+faultCost*n {
-		m.tracker.forget(m.written)
+		m.written = append(m.written, cold...)
+		cold = m.written
 		m.vain = 0
 	}
+	m.tracker.settle(cold)
 	m.committedSize = m.size
 	// What was added counts as changed, written or not.
 	m.dirty = m.dirty[:n]
@@ -164,33 +149,42 @@ func (m *Memory) Commit() []uint32 {
 
 // Undo makes the committed memory the working one again, bytes and size.
 func (m *Memory) Undo() {
-	m.dirty = m.tracker.peek(0, m.committedSize, m.dirty[:0])
-	for _, i := range m.dirty {
-		copy(page(m.live, i), page(m.committed, i))
-	}
+	m.written = m.tracker.peek(0, m.committedSize, m.written[:0])
 	if m.size > m.committedSize {
-		drop(m.live[m.committedSize:m.size])
+		m.tracker.cut(m.committedSize, m.size)
 		m.size = m.committedSize
 	}
-	if len(m.dirty) > maxUndoneHot {
-		m.tracker.forget(m.dirty)
+	n := 0
+	if len(m.written) <= maxUndoneHot {
+		n = m.putBack()
 	}
+	m.vain += len(m.written) - n
+	if m.vain > scanCost+faultCost*n {
+		m.tracker.undo(m.written)
+		m.vain = 0
+	}
+	m.tracker.settle(nil)
+}
+
+// putBack makes the written pages the committed ones, and returns how many differed.
+func (m *Memory) putBack() (n int) {
+	for _, i := range m.written {
+		if !bytes.Equal(page(m.live, i), page(m.committed, i)) {
+			copy(page(m.live, i), page(m.committed, i))
+			n++
+		}
+	}
+	return n
 }
 
 // Resize changes the size of both memories: cut off, or extended by zeros. It is
 // for a memory with nothing uncommitted: what was, is forgotten to have been.
 func (m *Memory) Resize(size uint64) {
-	drop(m.live[min(size, m.size):m.size])
 	m.keepFrom(size)
-	cut := m.committed[min(size, m.committedSize):m.committedSize]
-	if m.kind == Memfd {
-		dropShared(cut)
-	} else {
-		drop(cut)
+	if size < m.size {
+		m.tracker.cut(size, m.size)
 	}
-	if size > m.committedSize {
-		m.tracker.restart(m.committedSize, size)
-	}
+	m.held.cut(uint32(size / PageSize))
 	m.size, m.committedSize = size, size
 }
 
@@ -202,28 +196,14 @@ func (m *Memory) Write(pages ...snapshot.Page) {
 		for n < len(pages) && pages[n].Index == pages[0].Index+uint32(n) {
 			n++
 		}
-		m.write(pages[:n])
+		for _, p := range pages[:n] {
+			m.keep([]uint32{p.Index})
+			m.held.add(p.Index)
+		}
+		m.tracker.write(pages[:n])
 		pages = pages[n:]
 	}
 }
-
-// write changes pages that follow one another.
-func (m *Memory) write(run []snapshot.Page) {
-	if len(run) >= populated && m.kind != Memfd { // whose working pages cost nothing until they are written
-		from, to := uint64(run[0].Index)*PageSize, uint64(run[len(run)-1].Index+1)*PageSize
-		populate(m.live[from:to])
-		populate(m.committed[from:to])
-	}
-	for _, p := range run {
-		m.keep([]uint32{p.Index})
-		copy(page(m.live, p.Index), p.Data)
-		copy(page(m.committed, p.Index), p.Data)
-	}
-}
-
-// populated is the number of pages for which to ask the system at once costs less
-// than a fault at each.
-const populated = 4
 
 // Close gives the address space back, but for what is still being read.
 func (m *Memory) Close() error {

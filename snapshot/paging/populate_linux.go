@@ -9,3 +9,13 @@ func populate(b []byte) { _ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) }
 // sparse has a range take memory by the page, and not by the huge page: few of its pages
 // are written.
 func sparse(b []byte) { _ = unix.Madvise(b, unix.MADV_NOHUGEPAGE) }
+
+// drop gives pages back to the system; they read as zeros.
+func drop(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+		clear(b)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"lockstep/snapshot"
 )
 
 // Kind is how written pages are found.
@@ -31,20 +33,23 @@ func (k Kind) String() string {
 	return fmt.Sprintf("tracker %d", uint8(k))
 }
 
-// tracker finds the pages of the working memory that were written. Ranges are
-// in bytes, multiples of PageSize.
+// tracker finds the pages of the working memory that were written, and changes both
+// memories behind the guest's back as they are mapped for it. Ranges are in bytes,
+// multiples of PageSize.
 type tracker interface {
 	// peek appends the pages from from to below to that were written and not
 	// forgotten since, ascending. They go on counting as written.
 	peek(from, to uint64, list []uint32) []uint32
-	// fresh is peek for pages that were never asked for: those that nobody touched
-	// may be left out, and count as not written from here on.
-	fresh(from, to uint64, list []uint32) []uint32
-	// forget makes pages, ascending, count as not written, and maybe others that lie
-	// between. The working bytes of all equal the committed ones.
-	forget(pages []uint32)
-	// restart makes all pages of a range count as not written.
-	restart(from, to uint64)
+	// settle tells that the working bytes equal the committed ones, after each commit and
+	// undo. Pages, ascending, count as not written from here on, and others may.
+	settle(pages []uint32)
+	// undo makes the working bytes of pages, ascending, the committed ones. They count as
+	// not written.
+	undo(pages []uint32)
+	// write puts pages that follow one another into both memories.
+	write(run []snapshot.Page)
+	// cut makes a range zero in both memories.
+	cut(from, to uint64)
 	close() error
 }
 
@@ -56,36 +61,49 @@ func candidates(kind Kind) []Kind {
 	return []Kind{kind}
 }
 
-// track starts the tracker of a kind on memories that are mapped for it.
-func track(kind Kind, m *Memory) (tracker, error) {
+// start maps the memories as a kind of tracker needs them, and starts it. Where that
+// fails, they may be mapped all the same.
+func (m *Memory) start(kind Kind, size uint64) (err error) {
+	m.kind = kind
 	switch kind {
 	case Userfaultfd:
-		return newUserfaultfd(m.live)
+		return m.startOnFile(size, newUserfaultfd)
 	case Memfd:
-		return newMemfd(m.live)
+		return m.startOnFile(size, newMemfd)
 	case Compare:
-		return compare{m}, nil
+		memories, err := mapAnonymous(size)
+		m.live, m.committed = memories.live, memories.committed
+		m.tracker = compare{memories}
+		return err
 	}
-	return nil, errors.New("no such tracker")
+	return errors.New("no such tracker")
+}
+
+func (m *Memory) startOnFile(size uint64, start func(*file) (tracker, error)) error {
+	memories, err := mapFile(size)
+	m.live, m.committed = memories.live, memories.committed
+	if err == nil {
+		if m.tracker, err = start(memories); err == nil {
+			return nil
+		}
+	}
+	return errors.Join(err, memories.close())
 }
 
 // compare finds the pages that differ from their committed copies.
-type compare struct{ m *Memory }
+type compare struct{ anonymous }
 
 func (c compare) peek(from, to uint64, list []uint32) []uint32 {
 	for i := uint32(from / PageSize); i < uint32(to/PageSize); i++ {
-		if !bytes.Equal(page(c.m.live, i), page(c.m.committed, i)) {
+		if !bytes.Equal(page(c.live, i), page(c.committed, i)) {
 			list = append(list, i)
 		}
 	}
 	return list
 }
 
-func (c compare) fresh(from, to uint64, list []uint32) []uint32 { return c.peek(from, to, list) }
-
-func (compare) forget([]uint32)        {}
-func (compare) restart(uint64, uint64) {}
-func (compare) close() error           { return nil }
+func (compare) settle([]uint32) {}
+func (compare) close() error    { return nil }
 
 // runs calls do for each run of pages, as bytes from and to. Up to apart pages between two
 // are taken into the run.

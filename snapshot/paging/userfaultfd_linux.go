@@ -3,7 +3,6 @@ package paging
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -11,109 +10,96 @@ import (
 
 // userfaultfd tracks writes by asynchronous write protection
 // (UFFD_FEATURE_WP_ASYNC, Documentation/admin-guide/mm/userfaultfd.rst) and
-// PAGEMAP_SCAN (Documentation/admin-guide/mm/pagemap.rst).
+// PAGEMAP_SCAN. A page that was written stays the working memory's own when it is
+// committed, and is protected: the next write to it costs less than another copy
+// of the file's.
 type userfaultfd struct {
-	fd, pagemap int
-	base        uintptr
-	regions     []pageRegion
+	*file
+	fd      int
+	pagemap *pagemap
+	there   pageSet // pages that the working memory has, as far as scans have told
+	passed  int     // pages that all scans since all were last given back have passed over
 }
 
-// Layouts and numbers of the kernel's linux/userfaultfd.h and linux/fs.h.
+// Layouts and numbers of the kernel's linux/userfaultfd.h.
 const (
 	uffdUserModeOnly = 1
 
-	uffdAPI         = 0xaa
-	uffdioAPI       = 0xc018aa3f
-	uffdioRegister  = 0xc020aa00
-	uffdFeatures    = 1<<0 | 1<<13 | 1<<15 // PAGEFAULT_FLAG_WP, WP_UNPOPULATED, WP_ASYNC
-	uffdRegisterWP  = 1 << 1
-	pagemapScan     = 0xc0606610
-	scanWPMatching  = 1 << 0
-	scanCheckAsync  = 1 << 1
-	scanProtect     = scanWPMatching | scanCheckAsync
-	pageIsWritten   = 1 << 1
-	pageIsPresent   = 1 << 3
-	pageIsSwapped   = 1 << 4
-	regionsPerScan  = 1024
-	madvNoHugePages = unix.MADV_NOHUGEPAGE
+	uffdAPI        = 0xaa
+	uffdioAPI      = 0xc018aa3f
+	uffdioRegister = 0xc020aa00
+	uffdFeatures   = 1<<0 | 1<<15 // PAGEFAULT_FLAG_WP, WP_ASYNC
+	uffdRegisterWP = 1 << 1
 )
 
 type uffdioAPIArg struct{ api, features, ioctls uint64 }
 
 type uffdioRegisterArg struct{ start, length, mode, ioctls uint64 }
 
-type pageRegion struct{ start, end, categories uint64 }
-
-type scanArg struct {
-	size, flags, start, end, walkEnd, vec, vecLen, maxPages uint64
-	inverted, mask, anyOf, returned                         uint64
-}
-
-func newUserfaultfd(live []byte) (_ tracker, err error) {
-	u := &userfaultfd{fd: -1, pagemap: -1, base: uintptr(unsafe.Pointer(&live[0])), regions: make([]pageRegion, regionsPerScan)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, u.close())
-		}
-	}()
-	// A huge page would be tracked as a whole.
-	if err := unix.Madvise(live, madvNoHugePages); err != nil {
-		return nil, fmt.Errorf("madvise: %w", err)
-	}
-	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC|unix.O_NONBLOCK|uffdUserModeOnly, 0, 0)
-	if errno != 0 {
-		return nil, fmt.Errorf("userfaultfd: %w", errno)
-	}
-	u.fd = int(fd)
-	api := uffdioAPIArg{api: uffdAPI, features: uffdFeatures}
-	if err := ioctl(u.fd, uffdioAPI, unsafe.Pointer(&api)); err != nil {
-		return nil, fmt.Errorf("userfaultfd features: %w", err)
-	}
-	reg := uffdioRegisterArg{start: uint64(u.base), length: uint64(len(live)), mode: uffdRegisterWP}
-	if err := ioctl(u.fd, uffdioRegister, unsafe.Pointer(&reg)); err != nil {
-		return nil, fmt.Errorf("userfaultfd register: %w", err)
-	}
-	if u.pagemap, err = unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, fmt.Errorf("open pagemap: %w", err)
-	}
-	if err := u.scan(0, PageSize, scanProtect, 0, func(pageRegion) {}); err != nil {
-		return nil, fmt.Errorf("scan pagemap: %w", err)
+// newUserfaultfd starts a tracker on memories that it takes over.
+func newUserfaultfd(memories *file) (_ tracker, err error) {
+	u := &userfaultfd{file: memories, fd: -1}
+	if err := u.open(); err != nil {
+		return nil, errors.Join(err, u.closeTracker())
 	}
 	return u, nil
 }
 
-// scan lists the regions of a range that were written, and with scanProtect protects them again.
-// Pages that nobody touched count as written until they are protected too; anyOf
-// narrows the pages down to those that have one of its categories.
-func (u *userfaultfd) scan(from, to, flags, anyOf uint64, found func(pageRegion)) error {
-	start, end := uint64(u.base)+from, uint64(u.base)+to
-	for start < end {
-		arg := scanArg{
-			size: uint64(unsafe.Sizeof(scanArg{})), flags: flags, start: start, end: end,
-			vec: uint64(uintptr(unsafe.Pointer(&u.regions[0]))), vecLen: uint64(len(u.regions)),
-			mask: pageIsWritten, anyOf: anyOf, returned: pageIsWritten,
-		}
-		n, err := ioctlN(u.pagemap, pagemapScan, unsafe.Pointer(&arg))
-		runtime.KeepAlive(u)
-		if err != nil {
-			return err
-		}
-		for _, r := range u.regions[:n] {
-			found(r)
-		}
-		start = arg.walkEnd
+func (u *userfaultfd) open() error {
+	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC|unix.O_NONBLOCK|uffdUserModeOnly, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("userfaultfd: %w", errno)
+	}
+	u.fd = int(fd)
+	api := uffdioAPIArg{api: uffdAPI, features: uffdFeatures}
+	if _, err := ioctl(u.fd, uffdioAPI, unsafe.Pointer(&api)); err != nil {
+		return fmt.Errorf("userfaultfd features: %w", err)
+	}
+	if err := u.register(); err != nil {
+		return err
+	}
+	var err error
+	if u.pagemap, err = openPagemap(u.live); err != nil {
+		return err
+	}
+	return u.probe()
+}
+
+func (u *userfaultfd) register() error {
+	reg := uffdioRegisterArg{start: uint64(uintptr(unsafe.Pointer(&u.live[0]))), length: uint64(len(u.live)), mode: uffdRegisterWP}
+	if _, err := ioctl(u.fd, uffdioRegister, unsafe.Pointer(&reg)); err != nil {
+		return fmt.Errorf("userfaultfd register: %w", err)
 	}
 	return nil
 }
 
-func (u *userfaultfd) peek(from, to uint64, list []uint32) []uint32 {
-	u.mustScan(from, to, scanCheckAsync, 0, func(r pageRegion) { list = u.pages(r, list) })
-	return list
+// probe writes to the first page, has it be protected, and writes to it again: the scan must tell.
+func (u *userfaultfd) probe() error {
+	told := 0
+	for range 2 {
+		u.live[0] = 1
+		for range 2 {
+			if err := u.scan(0, PageSize, scanProtect, func(pageRegion) { told++ }); err != nil {
+				return fmt.Errorf("scan pagemap: %w", err)
+			}
+		}
+	}
+	if u.drop(page(u.live, 0)); told != 2 || u.live[0] != 0 {
+		return fmt.Errorf("pagemap does not tell written pages: %w", errors.ErrUnsupported)
+	}
+	return nil
 }
 
-func (u *userfaultfd) fresh(from, to uint64, list []uint32) []uint32 {
-	u.mustScan(from, to, scanProtect, pageIsPresent|pageIsSwapped, func(r pageRegion) { list = u.pages(r, list) })
-	u.restart(from, to) // the untouched ones: the next scan need not tell them apart
+// scan lists the regions of a range that are there and not protected, and with scanProtect protects them.
+func (u *userfaultfd) scan(from, to, flags uint64, found func(pageRegion)) error {
+	return u.pagemap.scan(from, to, scanArg{flags: flags, mask: pageIsWritten, anyOf: pageIsThere, returned: pageIsWritten}, found)
+}
+
+func (u *userfaultfd) peek(from, to uint64, list []uint32) []uint32 {
+	u.mustScan(from, to, scanCheckAsync, func(r pageRegion) { list = r.list(u.pagemap.base, list) })
+	for _, i := range list {
+		u.there.add(i)
+	}
 	return list
 }
 
@@ -122,62 +108,68 @@ func (u *userfaultfd) fresh(from, to uint64, list []uint32) []uint32 {
 // thousands of times what it costs to pass over a page.
 const nearby = 1024
 
-func (u *userfaultfd) forget(pages []uint32) { runs(pages, nearby, u.restart) }
-
-func (u *userfaultfd) pages(r pageRegion, list []uint32) []uint32 {
-	for at := r.start; at < r.end; at += PageSize {
-		list = append(list, uint32((at-uint64(u.base))/PageSize))
-	}
-	return list
+func (u *userfaultfd) protect(pages []uint32) {
+	runs(pages, nearby, func(from, to uint64) { u.mustScan(from, to, scanProtect, func(pageRegion) {}) })
 }
 
-func (u *userfaultfd) restart(from, to uint64) {
-	u.mustScan(from, to, scanProtect, 0, func(pageRegion) {})
+// A scan costs with the pages that the working memory has. So all are given back once scans
+// have passed over them so often that it cost as much as it does to have them once
+// more, a fault for each: neither costs more than twice what knowing the future
+// would.
+const (
+	passedOwn   = 256  // times that a page is passed over
+	passedLight = 2048 // pages that each scan may pass over: 5 µs
+)
+
+func (u *userfaultfd) settle(pages []uint32) {
+	if u.there.n > passedLight {
+		u.passed += u.there.n
+	}
+	if u.passed > passedOwn*max(u.there.n, passedLight) {
+		u.giveAllBack()
+	} else {
+		u.protect(pages)
+	}
+}
+
+// giveAllBack maps the working memory anew: what is merely dropped leaves behind that it was
+// protected, which scans would pass over.
+func (u *userfaultfd) giveAllBack() {
+	base := unsafe.Pointer(&u.live[0])
+	_, err := unix.MmapPtr(u.file.fd, 0, base, uintptr(len(u.live)), readWrite, unix.MAP_PRIVATE|unix.MAP_NORESERVE|unix.MAP_FIXED)
+	if err == nil {
+		err = u.register()
+	}
+	if err != nil {
+		panic(fmt.Sprintf("paging: map memory anew: %v", err))
+	}
+	u.passed = 0
+	u.there.cut(0)
+}
+
+func (u *userfaultfd) undo(pages []uint32) {
+	copyBack(u.live, u.committed, pages)
+	u.protect(pages)
 }
 
 // mustScan scans where the kernel has been seen to do it. That fails only for
 // want of kernel memory, and going on without knowing what was written would
 // be to diverge.
-func (u *userfaultfd) mustScan(from, to, flags, anyOf uint64, found func(pageRegion)) {
-	if err := u.scan(from, to, flags, anyOf, found); err != nil {
+func (u *userfaultfd) mustScan(from, to, flags uint64, found func(pageRegion)) {
+	if err := u.scan(from, to, flags, found); err != nil {
 		panic(fmt.Sprintf("paging: scan of written pages: %v", err))
 	}
 }
 
-func (u *userfaultfd) close() error {
+func (u *userfaultfd) closeTracker() error {
 	var errs []error
-	for _, fd := range []int{u.pagemap, u.fd} {
-		if fd >= 0 {
-			errs = append(errs, unix.Close(fd))
-		}
+	if u.pagemap != nil {
+		errs = append(errs, u.pagemap.close())
+	}
+	if u.fd >= 0 {
+		errs = append(errs, unix.Close(u.fd))
 	}
 	return errors.Join(errs...)
 }
 
-func ioctl(fd int, request uint, arg unsafe.Pointer) error {
-	_, err := ioctlN(fd, request, arg)
-	return err
-}
-
-func ioctlN(fd int, request uint, arg unsafe.Pointer) (int, error) {
-	for {
-		n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(arg))
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR, unix.EAGAIN:
-			continue
-		}
-		return 0, errno
-	}
-}
-
-// drop gives pages back to the system; they read as zeros.
-func drop(b []byte) {
-	if len(b) == 0 {
-		return
-	}
-	if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
-		clear(b)
-	}
-}
+func (u *userfaultfd) close() error { return errors.Join(u.closeTracker(), u.file.close()) }

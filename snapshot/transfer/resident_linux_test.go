@@ -1,13 +1,15 @@
 package transfer_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"runtime/debug"
-	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lockstep/ordering/jetstream/jetstreamtest"
 	"lockstep/snapshot"
@@ -15,33 +17,59 @@ import (
 	"lockstep/snapshot/transfer"
 )
 
-// peak is the most bytes of the process that were resident at once since forgetPeak, of
-// all kinds: Go's heap, mappings, files in memory.
-func peak(b *testing.B) float64 {
+// resident is the bytes of memory that the process takes: Go's heap and other memory of its own,
+// the program, and files in memory, whose blocks are counted: of what proc(5) tells of mappings, VmRSS and Pss,
+// the one counts a page of a guest that is mapped twice twice, and neither one that is not mapped.
+func resident(b *testing.B) (bytes int64) {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		b.Fatal(err)
+		b.Error(err)
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if f := bytes.Fields(lines.Bytes()); len(f) == 3 && string(f[0]) == "VmHWM:" {
-			kib, err := strconv.ParseFloat(string(f[1]), 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return kib * 1024
+	for line := range strings.Lines(string(text)) {
+		var kib int64
+		var kind string
+		if n, _ := fmt.Sscanf(line, "%s %d kB", &kind, &kib); n == 2 && (kind == "RssAnon:" || kind == "RssFile:") {
+			bytes += kib << 10
 		}
 	}
-	b.Fatal("/proc/self/status has no VmHWM")
-	return 0
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		b.Error(err)
+	}
+	for _, f := range files {
+		path := "/proc/self/fd/" + f.Name()
+		var stat unix.Stat_t
+		if to, _ := os.Readlink(path); strings.HasPrefix(to, "/memfd:") && unix.Stat(path, &stat) == nil {
+			bytes += stat.Blocks * 512
+		}
+	}
+	return bytes
 }
 
-// forgetPeak has peak start from what is resident now; see proc(5), clear_refs.
-func forgetPeak(b *testing.B) {
+// watch looks from now on every few milliseconds at how much is resident. The function
+// that it returns ends that and tells the most.
+func watch(b *testing.B) (most func() float64) {
 	b.Helper()
 	debug.FreeOSMemory()
-	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-		b.Fatal(err)
+	stop, told := make(chan struct{}), make(chan int64)
+	go func() {
+		most := resident(b)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				most = max(most, resident(b))
+			case <-stop:
+				told <- max(most, resident(b))
+				return
+			}
+		}
+	}()
+	return func() float64 {
+		close(stop)
+		return float64(<-told)
 	}
 }
 
@@ -76,10 +104,10 @@ func BenchmarkResident(b *testing.B) {
 		}
 		t := &donation{donor: shelf{s.Store, man}, conn: cluster.ConnectAny(b), cluster: cluster}
 
-		forgetPeak(b)
+		most := watch(b)
 		j := newJoiner(b)
 		t.fetch(b, j)
-		b.ReportMetric(peak(b)/float64(large), "joins")
+		b.ReportMetric(most()/float64(large), "joins")
 		if err := j.pages.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -90,7 +118,7 @@ func BenchmarkResident(b *testing.B) {
 // ranAndSaved measures a replica that runs, saves and gives, and leaves its checkpoint.
 func ranAndSaved(b *testing.B, s *shelf) snapshot.Manifest {
 	b.Helper()
-	forgetPeak(b)
+	most := watch(b)
 	g := &guest{joiner: newJoiner(b)}
 	defer func() { _ = g.pages.Close() }()
 	live := g.pages.Live()
@@ -101,11 +129,11 @@ func ranAndSaved(b *testing.B, s *shelf) snapshot.Manifest {
 	g.root()
 	g.write(10)
 	g.root()
-	b.ReportMetric(peak(b)/float64(large), "runs")
+	b.ReportMetric(most()/float64(large), "runs")
 
 	g.write(10)
 	root := g.root()
-	forgetPeak(b)
+	most = watch(b)
 	kept, err := store.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -121,7 +149,7 @@ func ranAndSaved(b *testing.B, s *shelf) snapshot.Manifest {
 		b.Fatal(err)
 	}
 	c.Memory.Release()
-	b.ReportMetric(peak(b)/float64(large), "saves")
+	b.ReportMetric(most()/float64(large), "saves")
 	*s = shelf{kept, man}
 	b.ReportMetric(gives(b, *s)/float64(large), "gives")
 	return man
@@ -136,7 +164,7 @@ func gives(b *testing.B, s shelf) float64 {
 	}
 	tree := snapshot.NewTree()
 	tree.Resize(large)
-	forgetPeak(b)
+	most := watch(b)
 	patch := func(list []snapshot.Page) error {
 		for _, p := range list {
 			tree.Set(p.Index, p.Digest)
@@ -148,5 +176,5 @@ func gives(b *testing.B, s shelf) float64 {
 	}).Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	return peak(b)
+	return most()
 }
