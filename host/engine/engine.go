@@ -41,7 +41,7 @@ type Config struct {
 	// CacheDir keeps machine code between runs of the host; empty for none.
 	// It is trusted as the host's own binary is.
 	CacheDir string
-	// Workers is the number of functions compiled at once; 0 is 1.
+	// Workers is the number of functions compiled at once, at most: large ones take turns. 0 is 1.
 	Workers int
 	// Lines has the log of a call that failed name lines of the guest's source, where the module has them (DWARF), and
 	// else offsets of its code. To compile takes more memory then.
@@ -127,8 +127,4 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.cache.Close(ctx))
 	}
 	return err
-}
-
-func (e *Engine) compileContext() context.Context {
-	return experimental.WithCompilationWorkers(context.Background(), max(1, e.config.Workers))
 }

@@ -46,7 +46,7 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 		wasm = append(wasm[:len(wasm):len(wasm)], anyCode()...)
 		from = &lines{module: module, config: config}
 	}
-	compiled, err := e.compile(turnKey{digest, maxMemory}, wasm)
+	compiled, err := e.compile(turnKey{digest, maxMemory}, wasm, instrumented.AtOnce)
 	if err != nil {
 		if refusal := invalid(module); refusal != nil {
 			return nil, refusal
@@ -59,12 +59,13 @@ func (e *Engine) Compile(module []byte, maxMemory uint32) (*Module, error) {
 
 // compile has wazero validate and compile. It tries again without what the
 // cache holds where that is damaged, or could not be written.
-func (e *Engine) compile(key turnKey, wasm []byte) (wazero.CompiledModule, error) {
-	defer e.turns.take(key, len(wasm))()
+func (e *Engine) compile(key turnKey, wasm []byte, atOnce int) (wazero.CompiledModule, error) {
+	workers, done := e.turns.take(key, len(wasm), atOnce)
+	defer done()
 	if e.cache != nil {
 		trimCache(e.cacheDir, maxCache)
 	}
-	ctx := e.compileContext()
+	ctx := experimental.WithCompilationWorkers(context.Background(), min(workers, max(1, e.config.Workers)))
 	compiled, err := e.runtime.CompileModule(ctx, wasm)
 	if err != nil && e.cache != nil {
 		e.dropCache(err)

@@ -6,10 +6,12 @@ import (
 	"lockstep/audit"
 )
 
-// Nothing takes a node as much memory as to compile, so that few modules are compiled at a time. A large one may take
-// a minute and must not hold up the others, which take a second or two at most: they have lanes of their own.
+// Nothing takes a node as much memory as to compile, so that few modules are compiled at a time, and few functions of one,
+// as the rewriting tells. A large module may take a minute and must not hold up the others, which take a second or
+// two at most: they have lanes of their own, and a quarter of that memory in each.
 const (
-	smallModule = 2 << 20 // bytes, instrumented
+	smallModule = 4 << 20 // bytes, instrumented: programs in Go begin with half of that
+	smallShare  = 4
 	smallLanes  = 2
 	largeLanes  = 1
 )
@@ -32,8 +34,9 @@ func newTurns() *turns {
 	return &turns{small: make(chan struct{}, smallLanes), large: make(chan struct{}, largeLanes), busy: make(map[turnKey]chan struct{})}
 }
 
-// take waits until a module of some bytes may be compiled, and gives what to call afterwards.
-func (t *turns) take(key turnKey, size int) (done func()) {
+// take waits until a module may be compiled, of some bytes and with so many functions at once, and gives how many
+// it is to be and what to call afterwards.
+func (t *turns) take(key turnKey, size, atOnce int) (workers int, done func()) {
 	mine := make(chan struct{})
 	for {
 		t.mu.Lock()
@@ -46,12 +49,12 @@ func (t *turns) take(key turnKey, size int) (done func()) {
 		t.mu.Unlock()
 		<-other
 	}
-	lane := t.small
-	if size > smallModule {
-		lane = t.large
+	lane, workers := t.small, atOnce/smallShare
+	if size > smallModule || workers == 0 {
+		lane, workers = t.large, atOnce
 	}
 	lane <- struct{}{}
-	return func() {
+	return workers, func() {
 		<-lane
 		t.mu.Lock()
 		defer t.mu.Unlock()

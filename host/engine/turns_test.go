@@ -12,10 +12,13 @@ func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := newTurns()
 		var compiling []string
-		start := func(name string, digest byte, size int) (done func()) {
+		start := func(name string, digest byte, size, atOnce, workers int) (done func()) {
 			end := make(chan struct{})
 			go func() {
-				finish := turns.take(turnKey{module: audit.Digest{digest}}, size)
+				got, finish := turns.take(turnKey{module: audit.Digest{digest}}, size, atOnce)
+				if got != workers {
+					t.Errorf("%s is compiled by %d workers, want %d", name, got, workers)
+				}
 				compiling = append(compiling, name)
 				<-end
 				finish()
@@ -34,19 +37,19 @@ func TestTurns(t *testing.T) {
 				}
 			}
 		}
-		endLarge := start("large", 1, smallModule+1)
-		endNext := start("next large", 2, smallModule+1)
-		endSmall := start("small", 3, 100)
-		endTwice := start("small again", 3, 100)
-		endOther := start("other", 4, 100)
-		endThird := start("third", 5, 100)
+		endLarge := start("large", 1, smallModule+1, 40, 40)
+		endNext := start("large for its functions", 2, 100, 3, 3)
+		endSmall := start("small", 3, smallModule, 40, 10)
+		endTwice := start("small again", 3, smallModule, 40, 10)
+		endOther := start("other", 4, smallModule, 40, 10)
+		endThird := start("third", 5, 100, 4, 1)
 		want("large", "small", "other")
 		endSmall()
 		want("large", "small", "other", "third")
 		endOther()
 		want("large", "small", "other", "third", "small again")
 		endLarge()
-		want("large", "small", "other", "third", "small again", "next large")
+		want("large", "small", "other", "third", "small again", "large for its functions")
 		endNext()
 		endTwice()
 		endThird()

@@ -49,28 +49,46 @@ func bomb(size int) []byte {
 		m.fn(none, across, i64, waiting(across, times(branches, step)))
 		live -= (branches*3+1)*across + branches*3
 	}
-	truncate := cat(con(0), []byte{0x2a, 2, 0}, []byte{0xa8}, drop) // f32.load; i32.trunc_f32_s: for its bytes a compiler makes most of it
-	for left := size - len(m.bytes()) - 1_000; left > len(truncate); {
-		n := min(left/len(truncate), 70_000)
-		m.fn(none, 0, i32, times(n, truncate))
-		left -= n*len(truncate) + 10
+	// What is left is calls through the table, of which a compiler makes most, and at last what it makes little of.
+	m.table, m.entries = 1, []uint32{0}
+	for _, l := range limits(cat(m.bytes(), padding(max(1, size-len(m.bytes())-10)))) {
+		if l.Name == "machine code" {
+			may["machine code"] -= l.Have
+		}
+	}
+	const perCall, perFunction = 240, 5_900_000
+	indirect := cat(con(0), callIndirect(none))
+	left := size - len(m.bytes()) - 1_000
+	for code := may["machine code"] - 100_000; code > perFunction && left > perFunction/perCall*len(indirect); code -= perFunction {
+		n := perFunction / perCall
+		m.fn(none, 0, i32, times(n, indirect))
+		left -= n*len(indirect) + 10
+	}
+	for nop := []byte{0x01}; left > 0; left -= 400_000 {
+		m.fn(none, 0, i32, times(min(left, 399_000), nop))
 	}
 	return m.apply()
 }
 
 // quotas are what a module of a size may have of each that is limited.
 func quotas(size int) map[string]int {
-	custom := cat([]byte{0}, sized(make([]byte, size)))
-	e, err := instrument.Explain(cat([]byte("\x00asm\x01\x00\x00\x00"), custom), instrument.Config{})
-	if err != nil {
-		panic(err)
-	}
 	may := make(map[string]int)
-	for _, l := range e.Limits {
+	for _, l := range limits(cat([]byte("\x00asm\x01\x00\x00\x00"), padding(size))) {
 		may[l.Name] = l.Max
 	}
 	return may
 }
+
+func limits(wasm []byte) []instrument.Limit {
+	e, err := instrument.Explain(wasm, instrument.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return e.Limits
+}
+
+// padding is a section without a meaning.
+func padding(size int) []byte { return cat([]byte{0}, sized(make([]byte, size))) }
 
 // BenchmarkBomb is what such a module costs; its size is -bomb.
 func BenchmarkBomb(b *testing.B) {

@@ -112,10 +112,15 @@ func (m *module) proc(code ...[]byte) int { return m.fn(m.typ(nil, nil), 2, i32,
 func (m *module) apply(code ...[]byte) []byte {
 	f := m.fn(m.typ(nil, []byte{i32}), 2, i32, cat(code...), con(0))
 	m.export(wasmabi.ExportApply, 0, f)
+	m.exportChange()
+	return m.bytes()
+}
+
+// exportChange adds the functions with which another guest takes over.
+func (m *module) exportChange() {
 	for _, name := range []string{wasmabi.ExportSave, wasmabi.ExportLoad} {
 		m.export(name, 0, m.fn(m.typ(nil, []byte{i32}), 0, i32, con(0)))
 	}
-	return m.bytes()
 }
 
 func (m *module) exportTimer() {

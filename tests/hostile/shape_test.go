@@ -103,8 +103,14 @@ func shapes() []guest {
 		refused("over a limit: pairs of branches", code(times(2_900, cat(con(0), con(0), con(0), memoryFill)))).named("2,900 fills"),
 		refused("over a limit: operands of blocks and calls", func() []byte {
 			m := newModule()
-			return m.apply(callsOf1000(m, 505))
-		}).named("505 calls of 1,000 parameters and results"),
+			f, g := m.proc(callsOf1000(m, 253)), m.proc(callsOf1000(m, 253))
+			return m.apply(call(f), call(g))
+		}).named("506 calls of 1,000 parameters and results"),
+		refused("over a limit: machine code of a function", func() []byte {
+			m := newModule()
+			m.table = 1
+			return m.apply(times(26_000, cat(con(0), callIndirect(m.typ(nil, nil)))))
+		}).named("26,000 calls through the table"),
 		accepted(20_001, "", code(times(10_000, memorySize), times(9_999, add), drop)).named("10,000 operands"),
 	}, imports()...)
 }
@@ -153,6 +159,12 @@ func imports() []guest {
 			return m.apply(call(m.host("input_size")), call(m.host("input_size")), drop, drop)
 		}).named("an import twice"),
 		accepted(4754, "\x00\x00\x00\x00\x00\x00\x00\x00", everything).named("every host function"),
+		accepted(64, "", func() []byte {
+			m := newModule()
+			m.export(wasmabi.ExportApply, 0, m.host("input_size"))
+			m.exportChange()
+			return m.bytes()
+		}).named("a host function as the guest's own"),
 	}
 }
 

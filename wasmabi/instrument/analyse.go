@@ -37,6 +37,7 @@ func (f *function) analyse() {
 	}
 	f.canonical = f.floats.solve()
 	w.branches(3 * len(f.canonical)) // of ifs that are added
+	w.machine(canonicalCode * len(f.canonical))
 	f.floats, f.scratch = floats{}, nil
 	f.module.stack, f.module.frames = w.stack[:0], w.frames
 }
@@ -45,6 +46,7 @@ func (f *function) analyse() {
 func (f *function) account(w *flow, in *instr) {
 	b := w.top()
 	f.stretches[b.stretch].cost += price(in)
+	w.machine(machineCode(in))
 	f.slots.wide = f.slots.wide || in.op == 0xfd
 	switch {
 	case in.op == 0x10:

@@ -121,8 +121,8 @@ func (m *module) encode(info *Module, codes [][]byte) []byte {
 	}
 	keep(secData)
 	info.named = len(w.buf)
-	if m.nameRaw != nil {
-		w.section(secCustom, m.nameRaw)
+	if m.nameSection != nil {
+		w.section(secCustom, m.nameSection.data)
 	}
 	return w.buf
 }

@@ -57,26 +57,19 @@ func (f *function) explain() Function {
 
 // limits compares the module with each limit; of functions it is the largest.
 func (m *module) limits(funcs []*function) []Limit {
-	var locals, size, nesting, labels, live int
+	var locals, size, nesting, labels, live, machine int
 	for _, f := range funcs {
 		locals, size, nesting = max(locals, int(f.firstLocal)), max(size, len(f.body.code.data)), max(nesting, f.nesting)
-		labels, live = max(labels, f.labels), max(live, f.live)
-	}
-	table, elements := 0, 0
-	for _, n := range m.tableMin {
-		table = max(table, int(n))
-	}
-	for _, list := range m.elements {
-		elements = max(elements, len(list))
+		labels, live, machine = max(labels, f.labels), max(live, f.live), max(machine, f.machine)
 	}
 	return []Limit{
-		{"types", len(m.types), maxTypes}, {"imports", len(m.imports), maxImports}, {"functions", len(m.funcs), maxFuncs},
+		{"types", len(m.types), maxTypes}, {"parameters and results of all types", m.typed, maxTyped}, {"imports", len(m.imports), maxImports}, {"functions", len(m.funcs), maxFuncs},
 		{"globals", len(m.globals), maxGlobals}, {"exports", len(m.exports), maxExports},
 		{"data segments", m.dataSegments, maxSegments}, {"element segments", len(m.elements), maxSegments},
-		{"elements of a segment", elements, maxElements}, {"entries of a table", table, maxTable},
+		{"elements of all segments", m.elementCount, maxElements}, {"tables", len(m.tableMin), maxTables}, {"entries of all tables", int(m.entries), maxTable},
 		{"bytes of a function", size, maxBody}, {"locals of a function", locals, maxLocals}, {"locals of all functions", m.locals, maxAllLocals},
 		{"nested blocks", nesting, maxNesting}, {"labels of a br_table", labels, maxBrTable},
-		{m.live.what, m.live.used, m.live.max}, {m.live.what + " of a function", live, maxLiveOfFunc}, {m.pairs.what, m.pairs.used, m.pairs.max}, {m.looped.what, m.looped.used, m.looped.max},
+		{m.live.what, m.live.used, m.live.max}, {m.live.what + " of a function", live, maxLiveOfFunc}, {m.machine.what, m.machine.used, m.machine.max}, {m.machine.what + " of a function", machine, maxMachineOfFunc}, {m.pairs.what, m.pairs.used, m.pairs.max}, {m.looped.what, m.looped.used, m.looped.max},
 		{"values that meet at the ends of blocks", m.met, m.maxMet}, {m.moved.what, m.moved.used, m.moved.max},
 	}
 }

@@ -33,7 +33,7 @@ func TestExplain(t *testing.T) {
 	}
 	for _, want := range []instrument.Limit{
 		{Name: "bytes of the module", Have: len(read(t, "depth")), Max: 32 << 20},
-		{Name: "elements of a segment", Have: 1, Max: 1_000_000}, {Name: "entries of a table", Have: 1, Max: 1_000_000},
+		{Name: "elements of all segments", Have: 1, Max: 1_000_000}, {Name: "entries of all tables", Have: 1, Max: 1_000_000},
 	} {
 		if !slices.Contains(e.Limits, want) {
 			t.Errorf("limits are %v, want %v among them", e.Limits, want)

@@ -56,9 +56,23 @@ func (w *flow) push(v value) {
 }
 
 func (w *flow) pushAll(types []byte, o origin) {
-	w.f.module.moved.take(w.r, len(types))
+	w.move(len(types))
 	for _, t := range types {
 		w.push(value{typ: t, origin: o})
+	}
+}
+
+// move counts operands that a block or a call takes or gives.
+func (w *flow) move(n int) {
+	w.f.module.moved.take(w.r, n)
+	w.machine(n * operandCode)
+}
+
+// machine counts bytes of machine code.
+func (w *flow) machine(n int) {
+	w.f.module.machine.take(w.r, n)
+	if w.f.machine += n; w.f.machine > maxMachineOfFunc {
+		w.r.fail(TooMany, w.f.module.machine.what+" of a function")
 	}
 }
 
@@ -81,7 +95,7 @@ func (w *flow) pop(want byte) value {
 
 // popAll takes operands whose bits can be seen from now on.
 func (w *flow) popAll(types []byte) {
-	w.f.module.moved.take(w.r, len(types))
+	w.move(len(types))
 	for i := len(types) - 1; i >= 0; i-- {
 		w.f.floats.escape(w.pop(types[i]))
 	}
@@ -253,7 +267,7 @@ func (w *flow) branch(in *instr) {
 
 // peekAs checks operands against types and leaves them as they are.
 func (w *flow) peekAs(types []byte) {
-	w.f.module.moved.take(w.r, len(types)+1)
+	w.move(len(types) + 1)
 	at := len(w.stack)
 	saved := append(w.f.scratch[:0], w.stack[max(w.top().height, at-len(types)):]...)
 	for i := len(types) - 1; i >= 0; i-- {

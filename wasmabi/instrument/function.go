@@ -55,6 +55,7 @@ type function struct {
 	ranges    int      // operations that pay by length
 	branches  int      // beginnings of stretches
 	live      int      // values across them
+	machine   int      // bytes of machine code
 	nesting   int      // blocks, at most
 	labels    int      // of the largest br_table
 	weighs

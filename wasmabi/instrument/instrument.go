@@ -63,6 +63,7 @@ type Module struct {
 	HasStart     bool // ExportStart must run first
 
 	Functions int            // of the guest's, imports first; those behind are added
+	AtOnce    int            // functions that a compiler may have in hand, for half a gigabyte
 	Names     map[int]string // of functions, as the guest's name section or else its exports have it
 
 	named int // where the name section begins, the last of Wasm
@@ -139,6 +140,7 @@ func examine(wasm []byte, cfg Config) (m *module, funcs []*function, out *Module
 		current.analyse()
 	}
 	current = nil
+	out.AtOnce = atOnce(funcs)
 	m.weigh(funcs)
 	m.fold(funcs)
 	m.numberDrops(funcs, out)

@@ -371,6 +371,12 @@ func export(name string, kind byte) []byte {
 	return section(7, append(append([]byte{1, byte(len(name))}, name...), kind, 0)...)
 }
 
+// named is a section that names function 0.
+func named(name string) []byte {
+	names := append([]byte{1, 0}, sized([]byte(name))...)
+	return long(0, append(append([]byte("\x04name\x01"), byte(len(names))), names...))
+}
+
 func TestRefusals(t *testing.T) {
 	f := func(body ...byte) []byte { return module(nullary, oneFunc, code(body...)) }
 	for name, c := range map[string]struct {
@@ -477,6 +483,7 @@ func TestRefusals(t *testing.T) {
 		"return_call_indirect":   {f(0x13, 0, 0), false, instrument.Forbidden, "return_call_indirect", 0, 0x17},
 		"throw":                  {f(0x08, 0), false, instrument.Forbidden, "throw", 0, 0x17},
 		"function by its name":   {module(nullary, section(2, 1, 1, 'a', 1, 'b', 0, 0), oneFunc, code(0xd2, 0, 0x1a), section(0, append([]byte{4}, "name\x01\x04\x01\x01\x01f"...)...)), false, instrument.Forbidden, `(function 1 "f", offset`, 1, 0x20},
+		"named again":            {module(nullary, oneFunc, code(0xd2, 0, 0x1a), named("first"), named("second")), false, instrument.Forbidden, `(function 0 "second", offset`, 0, 0x17},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := refusalOf(t, c.wasm, c.contract)

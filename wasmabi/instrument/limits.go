@@ -5,19 +5,21 @@ package instrument
 // compiler with room to spare: Go programs with 100,000 data segments, nesting
 // of 3,290, tables of branches with 5,490 labels, and a function of 246,070 bytes in one of Rust.
 const (
-	maxTypes     = 10_000
+	maxTypes     = 2_500   // each of which a compiler looks at for each function; 118
+	maxTyped     = 100_000 // parameters and results of all types
 	maxImports   = 10_000
 	maxFuncs     = 100_000
 	maxGlobals   = 10_000
 	maxExports   = 10_000
 	maxSegments  = 100_000
-	maxElements  = 1_000_000 // of a segment
-	maxTable     = 1_000_000 // entries
+	maxElements  = 1_000_000 // of all segments, 8 bytes each in an instance; 16,520
+	maxTables    = 100
+	maxTable     = 1_000_000 // entries of all, 8 bytes each in an instance
 	maxParams    = 1_000
 	maxResults   = 1_000
 	maxLocals    = 50_000     // of a function, parameters included
 	maxAllLocals = 10_000_000 // of all functions
-	maxBody      = 512 << 10  // for which a compiler may take 1.4 GB
+	maxBody      = 512 << 10
 	maxNesting   = 8_192
 	maxBrTable   = 25_000
 	maxNameBytes = 100_000
@@ -53,6 +55,13 @@ const (
 	minLooped      = 100_000
 	bytesPerLooped = 8
 	maxLooped      = 500_000 // 50 thousand, one for 200 bytes
+
+	// See machinecode.go.
+	minMachine       = 8_000_000
+	machinePerByte   = 12
+	maxMachine       = 256_000_000 // 120 million, 6.4 for a byte
+	maxMachineOfFunc = 6_000_000   // 1.5 million
+	machineAtOnce    = 8_000_000   // half a gigabyte
 )
 
 // MaxDepth bounds nested calls: the sum of the weights of the functions on the

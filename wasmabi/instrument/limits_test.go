@@ -58,7 +58,7 @@ func TestLimits(t *testing.T) {
 		at   int
 		make func(n int) []byte
 	}{
-		{"types", 10_000, func(n int) []byte { return module(repeated(1, n, 0x60, 0, 0)) }},
+		{"types", 2_500, func(n int) []byte { return module(repeated(1, n, 0x60, 0, 0)) }},
 		{"imports", 10_000, func(n int) []byte { return module(nullary, repeated(2, n, 1, 'a', 1, 'f', 0, 0)) }},
 		{"functions", 100_000, func(n int) []byte { return module(nullary, funcs(n), functions(n, []byte{0, 0x0b})) }},
 		{"globals", 10_000, func(n int) []byte { return module(repeated(6, n, 0x7f, 1, 0x41, 0, 0x0b)) }},
@@ -73,11 +73,21 @@ func TestLimits(t *testing.T) {
 		{"exports", 10_000, func(n int) []byte { return module(nullary, oneFunc, repeated(7, n, 1, 'f', 0, 0), oneBody(0)) }},
 		{"data segments", 100_000, func(n int) []byte { return module(onePage, repeated(11, n, empty...)) }},
 		{"element segments", 100_000, func(n int) []byte { return module(section(4, 1, 0x70, 0, 0), repeated(9, n, empty...)) }},
-		{"elements of a segment", 1_000_000, func(n int) []byte {
+		{"elements of all segments", 1_000_000, func(n int) []byte { // in two
 			table := long(4, append([]byte{1, 0x70, 0}, leb(1_000_000)...))
-			return module(nullary, oneFunc, table, long(9, slices.Concat([]byte{1, 0}, constant, leb(n), make([]byte, n))), oneBody(0))
+			of := func(n int) []byte { return slices.Concat([]byte{0}, constant, leb(n), make([]byte, n)) }
+			return module(nullary, oneFunc, table, long(9, slices.Concat([]byte{2}, of(n/2), of(n-n/2))), oneBody(0))
 		}},
-		{"entries of a table", 1_000_000, func(n int) []byte { return module(long(4, append([]byte{1, 0x70, 0}, leb(n)...))) }},
+		{"tables", 100, func(n int) []byte { return module(repeated(4, n, 0x70, 0, 0)) }},
+		{"entries of all tables", 1_000_000, func(n int) []byte {
+			return module(long(4, slices.Concat([]byte{2, 0x70, 0}, leb(n/2), []byte{0x70, 0}, leb(n-n/2))))
+		}},
+		{"parameters and results of all types", 100_000, func(n int) []byte { // the last has what is over
+			of := func(n int) []byte {
+				return slices.Concat([]byte{0x60}, sized(bytes.Repeat([]byte{0x7f}, n)), []byte{0})
+			}
+			return module(long(1, slices.Concat([]byte{102}, bytes.Repeat(of(990), 101), of(n-101*990))))
+		}},
 		{"parameters of a type", 1000, func(n int) []byte { return module(typeOf(n, 0)) }},
 		{"results of a type", 1000, func(n int) []byte { return module(typeOf(0, n)) }},
 		{"bytes of a function", 512 << 10, func(n int) []byte { return module(nullary, oneFunc, nops(n)) }},
@@ -97,6 +107,10 @@ func TestLimits(t *testing.T) {
 		}},
 		{"values that live across branches of a function", 4_000_000, func(n int) []byte { // 1,000 locals, the function itself is a block
 			return module(nullary, oneFunc, oneBody(1000, bytes.Repeat(block, (n-1)/1000)), padding)
+		}},
+		{"machine code of a function", 6_000_000, func(n int) []byte {
+			const constant, truncation = 8, 248
+			return module(nullary, oneFunc, oneBody(0, bytes.Repeat(truncate, n/truncation), bytes.Repeat([]byte{0x41, 0, 0x1a}, (n%truncation+constant-1)/constant)), padding)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -155,6 +169,9 @@ func wantTooMany(t *testing.T, wasm []byte, what string) {
 		t.Fatalf("one more: got %v, want over a limit: %s", r, what)
 	}
 }
+
+// truncate is f32.const; i32.trunc_f32_s; drop.
+var truncate = []byte{0x43, 0, 0, 0, 0, 0xa8, 0x1a}
 
 // What lives across branches is counted for each stretch of code that a compiler makes.
 func TestLive(t *testing.T) {
@@ -217,16 +234,24 @@ func TestQuotas(t *testing.T) {
 				return module(nullary, oneFunc, oneBody(20, bytes.Repeat(set, n)))
 			},
 			func(n int) int { return 20 * (400*n + 1) }, func(bytes int) int { return 100_000 + bytes/4 }},
+		{"machine code",
+			func(n int) []byte {
+				body := slices.Concat([]byte{0}, bytes.Repeat(truncate, 10), []byte{0x0b})
+				return module(nullary, repeated(3, n, 0), functions(n, body))
+			},
+			func(n int) int { return 2480 * n }, func(bytes int) int { return 8_000_000 + 12*bytes }},
 		{"pairs of branches in functions",
 			func(n int) []byte {
 				return module(nullary, oneFunc, oneBody(0, bytes.Repeat([]byte{0x02, 0x40, 0x0b}, n-1)))
 			},
 			func(n int) int { return n * n }, func(bytes int) int { return 650_000_000 + 150*bytes }},
 		{"operands of blocks and calls",
-			func(n int) []byte { // each block moves 1,000 four times
-				blocks := bytes.Repeat([]byte{0x02, 0, 0x0b}, n)
-				return module(long(1, slices.Concat([]byte{2}, typeOf(1000, 1000)[4:], []byte{0x60, 0, 0})), section(3, 1, 1),
-					oneBody(0, bytes.Repeat([]byte{0x41, 0}, 1000), blocks, bytes.Repeat([]byte{0x1a}, 1000)))
+			func(n int) []byte { // each block moves 1,000 four times; in two functions, that neither has too much machine code
+				body := func(n int) []byte {
+					return slices.Concat([]byte{0}, bytes.Repeat([]byte{0x41, 0}, 1000), bytes.Repeat([]byte{0x02, 0, 0x0b}, n), bytes.Repeat([]byte{0x1a}, 1000), []byte{0x0b})
+				}
+				return module(long(1, slices.Concat([]byte{2}, typeOf(1000, 1000)[4:], []byte{0x60, 0, 0})), section(3, 2, 1, 1),
+					long(10, slices.Concat([]byte{2}, sized(body(n/2)), sized(body(n-n/2)))))
 			},
 			func(n int) int { return 4000 * n }, func(bytes int) int { return 1_000_000 + bytes/16 }},
 	} {
@@ -250,7 +275,7 @@ func TestQuotas(t *testing.T) {
 	for _, want := range []instrument.Limit{
 		{Name: "values that live across branches", Max: 64_000_000}, {Name: "pairs of branches in functions", Max: 2_400_000_000},
 		{Name: "loops in loops", Max: 500_000}, {Name: "values that meet at the ends of blocks", Max: 3_200_000},
-		{Name: "operands of blocks and calls", Max: 2_500_000},
+		{Name: "operands of blocks and calls", Max: 2_500_000}, {Name: "machine code", Max: 256_000_000},
 	} {
 		if !slices.Contains(e.Limits, want) {
 			t.Errorf("of 31 MiB the explanation has %v, want %v", e.Limits, want)

@@ -39,9 +39,11 @@ type module struct {
 	types        []funcType
 	imports      []imported
 	funcs        []uint32 // type of each defined function
+	typed        int      // parameters and results of all types
 	codeBase     int      // offset of the content of the code section
 	tableMin     []uint32
 	tableType    []byte
+	entries      uint64 // of all tables
 	memory       *memoryType
 	globals      []global
 	exports      []export
@@ -49,10 +51,11 @@ type module struct {
 	startAt      int // its offset
 	bodies       []body
 	elements     [][]uint32 // functions that segments put into tables
+	elementCount int        // in all, with nulls
 	raw          [secDataCount + 1][]byte
 	names        map[int]string
-	nameRaw      []byte // the custom section "name"
-	dataCount    int    // data segments, as the section before the code says
+	nameSection  *reader // the last, behind its name
+	dataCount    int     // data segments, as the section before the code says
 	dataSegments int
 	passive      map[uint32]bool   // data segments that code may copy from
 	locals       int               // of all functions
@@ -62,6 +65,7 @@ type module struct {
 	live, pairs  quota
 	moved        quota // operands that blocks and calls take and give
 	looped       quota
+	machine      quota
 
 	// Room of the flow through the last function, for the next; both are empty.
 	stack  []value
@@ -119,12 +123,13 @@ func decode(wasm []byte) *module {
 	}
 	r.at = 8
 	m := &module{
-		maxMet: min(minMeetings+len(wasm)/bytesPerMeetings, maxMeetings),
-		live:   quota{what: "values that live across branches", max: min(minLive+livePerByte*len(wasm), maxLive)},
-		pairs:  quota{what: "pairs of branches in functions", max: min(minPairs+pairsPerByte*len(wasm), maxPairs)},
-		moved:  quota{what: "operands of blocks and calls", max: min(minOperands+len(wasm)/bytesPerOperands, maxOperands)},
-		looped: quota{what: "loops in loops", max: min(minLooped+len(wasm)/bytesPerLooped, maxLooped)},
-		start:  -1, passive: make(map[uint32]bool),
+		maxMet:  min(minMeetings+len(wasm)/bytesPerMeetings, maxMeetings),
+		live:    quota{what: "values that live across branches", max: min(minLive+livePerByte*len(wasm), maxLive)},
+		pairs:   quota{what: "pairs of branches in functions", max: min(minPairs+pairsPerByte*len(wasm), maxPairs)},
+		moved:   quota{what: "operands of blocks and calls", max: min(minOperands+len(wasm)/bytesPerOperands, maxOperands)},
+		looped:  quota{what: "loops in loops", max: min(minLooped+len(wasm)/bytesPerLooped, maxLooped)},
+		machine: quota{what: "machine code", max: min(minMachine+machinePerByte*len(wasm), maxMachine)},
+		start:   -1, passive: make(map[uint32]bool),
 	}
 	last := 0
 	for r.more() {
@@ -156,6 +161,7 @@ func decode(wasm []byte) *module {
 	if len(m.funcs) != len(m.bodies) {
 		r.fail(Malformed, "functions and bodies differ in number")
 	}
+	m.readNames()
 	return m
 }
 
@@ -173,7 +179,7 @@ func (m *module) section(id int, r *reader) {
 	switch id {
 	case secType:
 		for range r.count(maxTypes, "types") {
-			m.types = append(m.types, readType(r))
+			m.types = append(m.types, m.readType(r))
 		}
 	case secImport:
 		for range r.count(maxImports, "imports") {
@@ -184,7 +190,7 @@ func (m *module) section(id int, r *reader) {
 			m.funcs = append(m.funcs, m.typeIndex(r))
 		}
 	case secTable:
-		for range r.count(maxTable, "tables") {
+		for range r.count(maxTables, "tables") {
 			m.readTable(r)
 		}
 	case secMemory:
@@ -238,11 +244,15 @@ func isValueType(t byte) bool {
 	return t >= typeV128 && t <= typeI32 || t == typeFunc || t == typeExt
 }
 
-func readType(r *reader) funcType {
+func (m *module) readType(r *reader) funcType {
 	if form := r.byte(); form != 0x60 {
 		r.fail(Forbidden, fmt.Sprintf("type of form %#x: only functions", form))
 	}
-	return funcType{readValueTypes(r, maxParams, "parameters of a type"), readValueTypes(r, maxResults, "results of a type")}
+	t := funcType{readValueTypes(r, maxParams, "parameters of a type"), readValueTypes(r, maxResults, "results of a type")}
+	if m.typed += len(t.params) + len(t.results); m.typed > maxTyped {
+		r.fail(TooMany, "parameters and results of all types")
+	}
+	return t
 }
 
 func (m *module) typeIndex(r *reader) uint32 {
@@ -275,8 +285,8 @@ func (m *module) readTable(r *reader) {
 		r.fail(Forbidden, "shared or 64-bit table")
 	}
 	n := r.u32()
-	if n > maxTable {
-		r.fail(TooMany, "entries of a table")
+	if m.entries += uint64(n); m.entries > maxTable {
+		r.fail(TooMany, "entries of all tables")
 	}
 	if flags == 1 {
 		r.u32()
@@ -401,7 +411,8 @@ func (m *module) readElements(r *reader) {
 		r.byte() // kind or type
 	}
 	var list []uint32
-	n := r.count(maxElements, "elements of a segment")
+	n := r.count(maxElements-m.elementCount, "elements of all segments")
+	m.elementCount += n
 	for range n {
 		if flags&4 == 0 {
 			list = append(list, r.u32())
@@ -481,13 +492,20 @@ func readBody(r *reader) body {
 	return b
 }
 
-// custom keeps the names of functions, for messages and traps. Other custom
+// custom keeps the names of functions, of the last section that has them, for messages and traps. Other custom
 // sections go: they have no meaning here.
 func (m *module) custom(r *reader) {
-	if name := r.name(); name != "name" {
+	if r.name() == "name" {
+		m.nameSection = r
+	}
+}
+
+// readNames reads what custom kept.
+func (m *module) readNames() {
+	r := m.nameSection
+	if r == nil {
 		return
 	}
-	m.nameRaw = r.data
 	defer func() {
 		if _, broken := recover().(fault); broken {
 			m.names = nil // names are a courtesy
