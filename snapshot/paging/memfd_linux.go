@@ -86,8 +86,8 @@ func (f *memfd) peek(from, to uint64, list []uint32) []uint32 {
 // and to have them once more, 16 at a fault: neither costs more than twice what
 // knowing the future would.
 const (
-	passedShared = 16  // times that a page of the file is passed over
-	passedFew    = 512 // pages that each scan may pass over: 3 µs
+	passedShared = 16 // times that a page of the file is passed over
+	passedFew    = 64 // pages that each scan may pass over
 )
 
 func (f *memfd) settle(pages []uint32) {

@@ -91,8 +91,13 @@ func (u *userfaultfd) probe() error {
 }
 
 // scan lists the regions of a range that are there and not protected, and with scanProtect protects them.
+// The kernel is three times as fast if it need not look whether they are there.
 func (u *userfaultfd) scan(from, to, flags uint64, found func(pageRegion)) error {
-	return u.pagemap.scan(from, to, scanArg{flags: flags, mask: pageIsWritten, anyOf: pageIsThere, returned: pageIsWritten}, found)
+	ask := scanArg{flags: flags, mask: pageIsWritten, anyOf: pageIsThere, returned: pageIsWritten}
+	if u.there.n >= int(to/PageSize) {
+		ask.anyOf = 0
+	}
+	return u.pagemap.scan(from, to, ask, found)
 }
 
 func (u *userfaultfd) peek(from, to uint64, list []uint32) []uint32 {
@@ -117,8 +122,8 @@ func (u *userfaultfd) protect(pages []uint32) {
 // more, a fault for each: neither costs more than twice what knowing the future
 // would.
 const (
-	passedOwn   = 256  // times that a page is passed over
-	passedLight = 2048 // pages that each scan may pass over: 5 µs
+	passedOwn   = 256 // times that a page is passed over
+	passedLight = 64  // pages that each scan may pass over
 )
 
 func (u *userfaultfd) settle(pages []uint32) {
@@ -145,6 +150,11 @@ func (u *userfaultfd) giveAllBack() {
 	}
 	u.passed = 0
 	u.there.cut(0)
+}
+
+func (u *userfaultfd) cut(from, to uint64) {
+	u.file.cut(from, to)
+	u.there.cut(uint32(from / PageSize))
 }
 
 func (u *userfaultfd) undo(pages []uint32) {
