@@ -19,8 +19,9 @@ const (
 	editAgain                   // and ends
 	editBarrier                 // before a conditional branch
 	editGrow
-	editBulk // an op on a range; of memory.init the segment
-	editDrop // of a data segment
+	editBulk   // an op on a range; of memory.init the segment
+	editDrop   // of a data segment
+	editSelect // of values of the type arg
 )
 
 // plan adds the edits for an instruction that was followed.
@@ -42,6 +43,10 @@ func (f *function) plan(w *flow, in *instr) {
 		}
 	case 0x0f:
 		add(editReturn, w.shifted(uint32(len(w.frames)-1)))
+	case 0x1b, 0x1c:
+		if w.chosen != 0 {
+			add(editSelect, uint32(w.chosen))
+		}
 	case 0x40:
 		add(editGrow, 0)
 	case 0xfc:

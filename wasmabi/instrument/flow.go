@@ -38,6 +38,7 @@ type flow struct {
 	stack  []value
 	frames []frame
 	locals []byte
+	chosen byte    // the type of the last select's values where it is to be an if
 	set    []int32 // ordinal of the last instruction that set each local, and 1
 	got    []int32 // that read it
 	// What each local may hold, of all that it was set to so far.
@@ -302,10 +303,16 @@ func (w *flow) call(in *instr) {
 
 // choose is select. What it gives may be either operand.
 func (w *flow) choose(in *instr) {
-	w.pop(typeI32)
 	want := byte(0)
 	if in.op == 0x1c {
 		want = byte(in.wide)
+	}
+	if w.chosen = w.floatChosen(want); w.chosen != 0 { // see select.go
+		w.condition(in)
+		w.branches(blocksOf[0x04])
+		w.machine(selectCode)
+	} else {
+		w.pop(typeI32)
 	}
 	b := w.pop(want)
 	if want == 0 {

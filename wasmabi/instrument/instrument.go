@@ -18,7 +18,8 @@
 //     data segment was dropped is a global; the memory's maximum is what the machine
 //     allows, and one page more for the host's use. What could not be saved is refused.
 //   - Engines. A conditional branch is kept apart from the comparison before it,
-//     where wazero v1.12.0 would compile `0 < (x & y)` as if it were swapped.
+//     where wazero v1.12.0 would compile `0 < (x & y)` as if it were swapped;
+//     and a select of floats or vectors, which it compiles wrongly, becomes an if.
 //
 // Profile is the version of all this. The same profile gives the same bytes.
 package instrument
@@ -31,7 +32,7 @@ import (
 )
 
 // Profile is the version of the rewriting and of its prices.
-const Profile = 1
+const Profile = 2
 
 // Names of what the instrumentation adds. A module that uses the prefix is
 // refused.

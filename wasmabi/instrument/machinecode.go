@@ -1,9 +1,11 @@
 package instrument
 
-// Bytes of machine code for a place where a NaN is made canonical, and of an operand that a block or a call takes or gives.
+// Bytes of machine code for a place where a NaN is made canonical, of an operand that a block or a call takes or gives,
+// and of a select that becomes an if.
 const (
 	canonicalCode = 64
 	operandCode   = 8
+	selectCode    = 32
 )
 
 // machineCode estimates what wazero's compiler makes of an instruction on amd64, in bytes, with what the rewriting

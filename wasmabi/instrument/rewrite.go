@@ -79,6 +79,8 @@ func (f *function) change(e edit, instruction []byte) {
 		f.again(int(e.arg))
 	case editBarrier:
 		w.bytes([]byte{0x41, 0, 0x47}) // i32.const 0; i32.ne
+	case editSelect:
+		f.choose(byte(e.arg))
 	case editGrow:
 		f.chargePages()
 		w.bytes(instruction)
