@@ -58,7 +58,7 @@ func TestRecover(t *testing.T) {
 		t.Errorf("without the servers' login: exit code %d, %s", code, errs)
 	}
 	out := n.must(append([]string{"recover", "kv", "--yes", "--reason", "the hall burned"}, lost...)...)
-	for _, want := range []string{"kv would go on after seq", "n2 is gone", "n3 is gone", "kv goes on in epoch 2"} {
+	for _, want := range []string{"kv would go on after seq", "n2 is gone", "n3 is gone", "kv goes on in epoch 1001"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("recover does not say %q:\n%s", want, out)
 		}
@@ -169,7 +169,7 @@ func (n *processes) refused(command, reason string, args ...string) {
 // told wants everybody who asks to be told that the epoch began on an operator's word.
 func (n *processes) told(t *testing.T, proof string) {
 	t.Helper()
-	for _, want := range []string{"epoch 2 began after seq", "the hall burned", "n2 is gone"} {
+	for _, want := range []string{"epoch 1001 began after seq", "the hall burned", "n2 is gone"} {
 		if out := n.must("status", "kv"); !strings.Contains(out, want) {
 			t.Errorf("status does not say %q:\n%s", want, out)
 		}
@@ -178,7 +178,7 @@ func (n *processes) told(t *testing.T, proof string) {
 	if err := json.Unmarshal([]byte(n.must("status", "kv", "--json")), &rows); err != nil || len(rows) != 1 || len(rows[0].Recoveries) != 1 || rows[0].Recoveries[0].From != "n1" {
 		t.Errorf("status --json: %v, %+v", err, rows)
 	}
-	if out := n.must("verify", proof, "--members", "voters", "--machine", "kv"); !strings.Contains(out, "valid: ") || !strings.Contains(out, "epoch 2 began after seq") {
+	if out := n.must("verify", proof, "--members", "voters", "--machine", "kv"); !strings.Contains(out, "valid: ") || !strings.Contains(out, "epoch 1001 began after seq") {
 		t.Errorf("verify says %q", out)
 	}
 	n.must("log", "kv")

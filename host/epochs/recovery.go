@@ -27,6 +27,11 @@ type Recovery struct {
 	Signature []byte // of Replica, over all of the above
 }
 
+// Leap is how many epochs ahead an operator's word goes. Those that it leaves out may be a majority of what they know, and
+// where they hear of nobody else they go on, to epochs after theirs: all of these are before the one that it opens, so that
+// both ways never have one epoch, and who hears of both knows which is later.
+const Leap = 1000
+
 // RecoveryFormat is the encoding of a recovery.
 const RecoveryFormat canonical.Format = "LSy1"
 

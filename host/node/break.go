@@ -33,35 +33,50 @@ type standMessage struct {
 
 // halt stops voting in the replica's epoch, durably, and in all epochs below next.
 func (r *Replica) halt(next ordering.Epoch, reason string) error {
-	next = max(next, r.promise.Epoch+1, r.promise.Next)
-	if len(reason) > audit.MaxReason {
-		reason = reason[:audit.MaxReason]
-	}
+	return r.stopFor(promise{Next: next, Reason: reason, Left: r.promise.Left})
+}
+
+// leave is halt for the epoch of those who went on without this replica.
+func (r *Replica) leave(next ordering.Epoch, reason string) error {
+	return r.stopFor(promise{Next: next, Reason: reason, Left: true})
+}
+
+func (r *Replica) stopFor(p promise) error {
+	p.Epoch, p.Next = r.promise.Epoch, max(p.Next, r.promise.Epoch+1, r.promise.Next)
+	p.Reason = p.Reason[:min(len(p.Reason), audit.MaxReason)]
 	r.outbox.shut()
 	r.reader.end()
 	r.reader = nil
-	if r.promise.Next != next {
-		if err := r.savePromise(promise{Epoch: r.promise.Epoch, Next: next, Reason: reason}); err != nil {
+	if r.promise.Next != p.Next || r.promise.Left != p.Left {
+		if err := r.savePromise(p); err != nil {
 			return err
 		}
 		r.raised = time.Now()
 	}
 	last := r.journal.Halt()
-	p := r.promise
+	p = r.promise
 	r.promised.Store(&p)
 	r.doubted = time.Time{}
 	if r.halted.IsZero() {
 		r.halted = time.Now()
-		r.logger.Error("log is broken: this replica votes no more in its epoch", "epoch", uint64(r.promise.Epoch), "last", last.String(), "reason", reason)
-		r.emit(Event{Kind: EventBroken, Epoch: r.promise.Epoch, Seq: last.Seq, Err: fmt.Errorf("%s", reason)})
+		r.logger.Error("log is broken: this replica votes no more in its epoch", "epoch", uint64(r.promise.Epoch), "last", last.String(), "reason", p.Reason)
+		r.emit(Event{Kind: EventBroken, Epoch: r.promise.Epoch, Seq: last.Seq, Err: fmt.Errorf("%s", p.Reason)})
 	}
 	r.repairAt = audit.Position{}
 	r.setPhase(host.PhaseBroken)
 	return nil
 }
 
-// stand is what this replica states. ok is false while its journal has lost what it once had.
+// stand is what this replica states to others. ok is false where nothing may be made of it: see state, and promise.Left.
 func (r *Replica) stand(points []ordering.Seq) (s audit.Stand, ok bool) {
+	if r.promised.Load().Left {
+		return s, false
+	}
+	return r.state(points)
+}
+
+// state is where this replica is. ok is false while its journal has lost what it once had.
+func (r *Replica) state(points []ordering.Seq) (s audit.Stand, ok bool) {
 	if _, fenced := r.journal.Fence(); fenced {
 		return s, false
 	}
@@ -115,6 +130,16 @@ func (r *Replica) receiveStand(m *nats.Msg) {
 	case r.stands <- standMessage{ask, m.Reply}:
 	default:
 	}
+}
+
+// hearStands takes all that others have said until now, since a step towards the next epoch may take longer than until they say it again.
+func (r *Replica) hearStands() error {
+	for range len(r.stands) {
+		if err := r.hearStand(<-r.stands); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hearStand takes what another voter says of itself.

@@ -15,6 +15,9 @@ func (r *Replica) carryOut(t *host.Transition) {
 	if t.Members != nil {
 		r.takeMembers(*t.Members)
 	}
+	if t.Opened != nil {
+		r.takeRole()
+	}
 	r.note()
 	if t.Reply != nil && t.Seq > r.quietTo && r.answersFor() {
 		r.vote(t)

@@ -24,8 +24,10 @@ const (
 	lonelyFor = 2500 * time.Millisecond
 	// lateEntry is how long after this replica another one may still be about to enter the epoch.
 	lateEntry = 15 * time.Second
-	// seekEvery is between one question whether others went on without this replica and the next one.
-	seekEvery = time.Second / 2
+	// seekEvery is between one question whether others went on without this replica and the next one, and leftPatience
+	// how long answers are waited for.
+	seekEvery    = 2 * time.Second
+	leftPatience = time.Second / 2
 	// raisePatience is how long a replica that has stopped waits before it follows a single voter to a later epoch.
 	raisePatience = 5 * time.Second
 )
@@ -80,10 +82,9 @@ func (r *Replica) takeStock(now time.Time) error {
 	if next, leave := p.Leave(panel); leave && (r.doubting() || now.Sub(r.entered) > minEpoch) {
 		return r.halt(next, r.why(against))
 	}
-	if ahead := slices.ContainsFunc(p.Wants, func(e ordering.Epoch) bool { return e > p.Epoch }); ahead && now.Sub(r.sought) > seekEvery {
-		r.sought = now
-		if next := r.leftAt(); next > p.Epoch {
-			return r.halt(next, r.why(against))
+	if slices.ContainsFunc(p.Wants, func(e ordering.Epoch) bool { return e > p.Epoch }) {
+		if next := r.seek(now); next > p.Epoch {
+			return r.leave(next, r.why(against))
 		}
 	}
 	if _, voter := panel.Voter(r.id); voter && p.Lonely && !r.doubting() {
@@ -155,8 +156,8 @@ func (r *Replica) differs(s *audit.Stand) (bool, ordering.Seq) {
 	return false, 0
 }
 
-// raise follows those that have stopped for a later epoch than this replica has: one of them alone not at once, since it
-// may go ahead for ever.
+// raise follows those that have stopped for a later epoch than this replica has, or are in one: one of them alone not at
+// once, since it may go ahead for ever, but where it shows that it went on without this replica.
 func (r *Replica) raise(now time.Time, panel audit.Members) error {
 	var wants []ordering.Epoch
 	for _, h := range r.lastHeard() {
@@ -167,6 +168,11 @@ func (r *Replica) raise(now time.Time, panel audit.Members) error {
 	}
 	slices.Sort(wants)
 	slices.Reverse(wants)
+	if len(wants) > 0 && !r.promise.Left {
+		if next := r.seek(now); next > r.promise.Epoch {
+			return r.leave(next, r.promise.Reason)
+		}
+	}
 	if n := epochs.Warrant(panel); n > 0 && len(wants) >= n {
 		return r.halt(wants[n-1], r.promise.Reason)
 	}

@@ -11,11 +11,17 @@ import (
 	"lockstep/ordering"
 )
 
+// openPatience is how long the next epoch's log is waited for at a time, while servers that elect say nothing: the loop is to
+// hear what others ask.
+const openPatience = 2 * time.Second
+
 // tryEnter enters the next epoch if its log is there and opens with a proof. A log that does not
 // is left behind: the replica then waits for the epoch after it.
 func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 	next := r.promise.Next
-	log, err := r.node.opts.OpenLog(ctx, r.name, next)
+	try, cancel := context.WithTimeout(ctx, openPatience)
+	log, err := r.node.opts.OpenLog(try, r.name, next)
+	cancel()
 	if errors.Is(err, ordering.ErrNotFound) {
 		return false, nil
 	}

@@ -22,9 +22,12 @@ type promise struct {
 	Epoch  ordering.Epoch // whose log the replica reads
 	Next   ordering.Epoch // it votes in no epoch below; at most Epoch where it has not stopped
 	Reason string         // why it stopped
+	// Left says that others went on without this replica, for which Next is their epoch: it makes no epoch, and states
+	// nothing that one may be made of. Who was lost must not go on beside those that did, though they be a majority.
+	Left bool
 }
 
-const promiseFormat canonical.Format = "LSp1"
+const promiseFormat canonical.Format = "LSp2"
 
 func (p promise) stopped() bool { return p.Next > p.Epoch }
 

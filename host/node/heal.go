@@ -31,7 +31,7 @@ func (r *Replica) heal(now time.Time) error {
 	err := r.tryHeal(ctx)
 	if errors.Is(err, errNoCommon) {
 		if next := r.leftAt(); next > r.promise.Epoch {
-			return r.halt(next, r.promised.Load().Reason)
+			return r.leave(next, r.promised.Load().Reason)
 		}
 	}
 	if err != nil && r.ctx.Err() == nil && !breaks(err) {
@@ -88,6 +88,18 @@ func (r *Replica) tryHeal(ctx context.Context) error {
 	return r.position()
 }
 
+// wentOn is why a replica stops that has learnt it before anything else.
+const wentOn = "others went on without this replica"
+
+// seek is leftAt, asked once in a while.
+func (r *Replica) seek(now time.Time) ordering.Epoch {
+	if now.Sub(r.sought) <= seekEvery {
+		return 0
+	}
+	r.sought = now
+	return r.leftAt()
+}
+
 // leftAt is the epoch of those who went on without this replica, if it is no voter any more: by the ordered membership, or
 // by an operator's word, when those that it knew to vote will never be a majority again. Its promise counts for nobody there, and what
 // it is to find there has to prove itself as ever. 0: there are none.
@@ -96,7 +108,7 @@ func (r *Replica) leftAt() ordering.Epoch {
 	if known.Voters() == 0 {
 		return 0
 	}
-	infos, err := r.gather(func(infos []host.Info) bool { return voters(infos, known) >= known.Voters() })
+	infos, err := r.gather(leftPatience, func(infos []host.Info) bool { return voters(infos, known) >= known.Voters() })
 	if err != nil {
 		return 0
 	}

@@ -64,7 +64,7 @@ func (r *Replica) lastHeard() (list []Heard) {
 // Standing tells where the replica stands, with its positions at some seqs.
 func (r *Replica) Standing(points []ordering.Seq) Standing {
 	out := Standing{Heard: r.lastHeard()}
-	if s, ok := r.stand(points); ok {
+	if s, ok := r.state(points); ok {
 		out.Stand = []audit.Stand{s}
 	}
 	if h := r.hindered.Load(); h != nil {
@@ -106,7 +106,7 @@ func (r *Replica) recover(ctx context.Context, base ordering.Position, voters []
 	if err := r.needed(ctx); err != nil {
 		return none, err
 	}
-	if err := r.halt(0, "an operator orders a recovery: "+reason); err != nil {
+	if err := r.stopFor(promise{Next: r.promise.Epoch + epochs.Leap, Reason: "an operator orders a recovery: " + reason}); err != nil {
 		return none, err
 	}
 	if err := r.applyJournal(); err != nil {

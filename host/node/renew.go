@@ -62,11 +62,23 @@ func (r *Replica) renew() error {
 // promiseError is one after which the replica cannot know what it promised.
 type promiseError struct{ error }
 
-// found makes the log of the next epoch, if it is this replica's turn.
+// found makes the log of the next epoch, if it is this replica's turn, and others are not in that already: their servers
+// and this replica's may not have found together yet.
 func (r *Replica) found(ctx context.Context) error {
+	if r.promise.Left {
+		r.hinder(wentOn + ", and their log is not here yet")
+		return nil
+	}
 	base, stands, err := r.decide(ctx)
 	if err != nil || stands == nil {
 		return err
+	}
+	if next := r.leftAt(); next > r.promise.Epoch {
+		return r.leave(next, r.promise.Reason)
+	}
+	if id := r.inside(time.Now()); id != "" {
+		r.hinder(fmt.Sprintf("replica %s is in that epoch, whose log is not here yet", id))
+		return nil
 	}
 	opening := epochs.Opening{Machine: string(r.name), Epoch: r.promise.Next, Base: base, Stands: stands}
 	return r.seed(ctx, opening, r.lowest(stands))
@@ -84,8 +96,8 @@ func (r *Replica) decide(ctx context.Context) (base ordering.Position, stands []
 		}
 		stands = stands[:0]
 		for _, s := range all {
-			if s.Next > r.promise.Next && s.Replica != r.id {
-				r.hear(s) // see raise
+			if s.Replica != r.id {
+				r.hear(s) // see raise, inside
 			}
 			if s.Next == r.promise.Next {
 				stands = append(stands, s)
@@ -112,6 +124,20 @@ func (r *Replica) decide(ctx context.Context) (base ordering.Position, stands []
 		slices.Sort(points)
 	}
 	return base, nil, nil
+}
+
+// inside is a voter that said just now that it is in the epoch for which this replica has stopped, or in a later one, and that does
+// not complain of its log. Where replicas may lie one's word is nothing.
+func (r *Replica) inside(now time.Time) audit.ReplicaID {
+	panel := r.machine.Members()
+	for _, h := range r.lastHeard() {
+		s := &h.Stand
+		_, voter := panel.Voter(s.Replica)
+		if voter && panel.Mode != audit.Signed && s.Last.Epoch >= r.promise.Next && s.Reason == "" && now.Sub(h.At) <= standFresh {
+			return s.Replica
+		}
+	}
+	return ""
 }
 
 func contains(points, asked []ordering.Seq) bool {

@@ -142,7 +142,7 @@ func voters(infos []host.Info, panel audit.Members) (n int) {
 // Where there is none it orders a CHECKPOINT and returns errNoState.
 func (r *Replica) transferLatest() error {
 	// Soon, since what they have stored may be too old a moment later.
-	infos, err := r.gather(func(infos []host.Info) bool {
+	infos, err := r.gather(infoPatience, func(infos []host.Info) bool {
 		panel, ok := host.Learn(infos, r.machine.Members())
 		return ok && voters(infos, panel) >= panel.Majority()
 	})

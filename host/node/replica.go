@@ -270,7 +270,9 @@ func (r *Replica) loop() error {
 			r.recent.expire(now)
 			r.tellStand(now)
 			r.hearEvidence()
-			err = r.renew()
+			if err = r.hearStands(); err == nil {
+				err = r.renew()
+			}
 		}
 		if err == nil {
 			err = r.mend()
@@ -285,7 +287,7 @@ func (r *Replica) begin() error {
 		return r.halt(r.promise.Next, r.promise.Reason)
 	}
 	if next := r.leftAt(); next > r.promise.Epoch { // before it votes beside them
-		return r.halt(next, "others went on without this replica")
+		return r.leave(next, wentOn)
 	}
 	for r.log.get() == (absent{}) && time.Since(r.entered) < r.node.opts.ConfirmBreak {
 		// It was not found, which servers that have just started may say too.
@@ -413,9 +415,14 @@ func (r *Replica) setPhase(p host.Phase) {
 }
 
 // takeRole makes the phase follow the membership, unless the replica is found
-// to differ from the majority.
+// to differ from the majority. Before the machine has applied its epoch's opening it has none: that
+// may make the replica no member.
 func (r *Replica) takeRole() {
 	if r.phase == host.PhaseDiverged || r.phase == host.PhaseRepairing || r.phase == host.PhaseBroken {
+		return
+	}
+	if r.promise.Epoch > 1 && r.machine.Epoch() < r.promise.Epoch {
+		r.setPhase(host.PhaseStarting)
 		return
 	}
 	if _, voter := r.machine.Members().Voter(r.id); voter {

@@ -123,12 +123,12 @@ const (
 
 // infos asks all replicas of the machine where they stand.
 func (r *Replica) infos() ([]host.Info, error) {
-	return r.gather(func([]host.Info) bool { return false })
+	return r.gather(infoPatience, func([]host.Info) bool { return false })
 }
 
 // gather is infos, and does not wait long for more answers than are enough.
-func (r *Replica) gather(enough func([]host.Info) bool) (infos []host.Info, err error) {
-	err = r.collect(r.ctx, host.InfoSubject(string(r.name)), nil, infoPatience, infoGrace, func() bool { return enough(infos) }, func(data []byte) {
+func (r *Replica) gather(patience time.Duration, enough func([]host.Info) bool) (infos []host.Info, err error) {
+	err = r.collect(r.ctx, host.InfoSubject(string(r.name)), nil, patience, infoGrace, func() bool { return enough(infos) }, func(data []byte) {
 		var in host.Info
 		if host.InfoFormat.Decode(data, &in) == nil && in.Machine == string(r.name) {
 			infos = append(infos, in)

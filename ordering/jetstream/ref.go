@@ -26,8 +26,10 @@ func (r Ref) Validate() error {
 
 // StreamName is LOCKSTEP_<machine>_<epoch>.
 func (r Ref) StreamName() string {
-	return "LOCKSTEP_" + string(r.Machine) + "_" + r.epoch()
+	return r.prefix() + r.epoch()
 }
+
+func (r Ref) prefix() string { return "LOCKSTEP_" + string(r.Machine) + "_" }
 
 // InputSubject is lockstep.<machine>.in.<epoch>.input. What is published there is an
 // entry, but for control inputs: those ask nothing.

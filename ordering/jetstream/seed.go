@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -93,13 +94,16 @@ func (f *founding) make(ctx context.Context) error {
 	} else if !errors.Is(err, njs.ErrStreamNotFound) {
 		return err
 	}
-	f.inherit(ctx)
+	old, err := before(ctx, f.js, f.cfg.Ref)
+	if err != nil {
+		return err
+	}
+	f.inherit(ctx, old)
 	want, err := f.place(ctx, f.stream())
-	if noRoom(err) {
+	if noRoom(err) && len(old) > 0 {
 		// What the log of the epoch before has reserved is room. Its entries are in
 		// the replicas' journals, and nobody votes for it any more.
-		before := Ref{Machine: f.cfg.Machine, Epoch: f.cfg.Epoch - 1}
-		if Delete(ctx, f.nc, before) == nil {
+		if Delete(ctx, f.nc, old[0]) == nil {
 			_, err = f.place(ctx, want)
 		}
 	}
@@ -130,10 +134,10 @@ func (f *founding) place(ctx context.Context, want njs.StreamConfig) (njs.Stream
 // placeWait is how long enough servers are waited for where fewer will do.
 const placeWait = 3 * time.Second
 
-// inherit takes over the settings of the epoch before that are not given.
-func (f *founding) inherit(ctx context.Context) {
-	for epoch := f.cfg.Epoch - 1; epoch > 0 && epoch+maxPruned > f.cfg.Epoch; epoch-- {
-		s, err := f.stored(ctx, Ref{Machine: f.cfg.Machine, Epoch: epoch})
+// inherit takes over the settings of the newest log of epochs before that are not given.
+func (f *founding) inherit(ctx context.Context, old []Ref) {
+	for _, ref := range old {
+		s, err := f.stored(ctx, ref)
 		if err != nil {
 			continue
 		}
@@ -146,6 +150,25 @@ func (f *founding) inherit(ctx context.Context) {
 		}
 		return
 	}
+}
+
+// before are the machine's logs of epochs before one that are there, newest first. Epochs may have been skipped.
+func before(ctx context.Context, js njs.JetStream, ref Ref) ([]Ref, error) {
+	refs, err := repeat(ctx, createWait, func(ctx context.Context) (refs []Ref, err error) {
+		list := js.StreamNames(ctx, njs.WithStreamListSubject("lockstep."+string(ref.Machine)+".>"))
+		for name := range list.Name() {
+			epoch, err := strconv.ParseUint(strings.TrimPrefix(name, Ref{Machine: ref.Machine}.prefix()), 10, 64)
+			if at := (Ref{ref.Machine, ordering.Epoch(epoch)}); err == nil && at.StreamName() == name && at.Epoch < ref.Epoch {
+				refs = append(refs, at)
+			}
+		}
+		return refs, list.Err()
+	}, codeNoLeader)
+	if err != nil {
+		return nil, fmt.Errorf("list logs of machine %s: %w", ref.Machine, err)
+	}
+	slices.SortFunc(refs, func(a, b Ref) int { return cmp.Compare(b.Epoch, a.Epoch) })
+	return refs, nil
 }
 
 // stream is the configuration while nobody but replicas may append.
@@ -230,14 +253,16 @@ func (f *founding) Open(ctx context.Context) error {
 	return nil
 }
 
-// maxPruned bounds how far back Prune looks.
-const maxPruned = 16
-
 // Prune deletes the logs of the epochs before one. They are over.
 func Prune(ctx context.Context, nc *nats.Conn, ref Ref) error {
-	var errs []error
-	for epoch := ref.Epoch - 1; epoch > 0 && epoch+maxPruned > ref.Epoch; epoch-- {
-		if err := Delete(ctx, nc, Ref{Machine: ref.Machine, Epoch: epoch}); err != nil && !errors.Is(err, ordering.ErrNotFound) {
+	js, err := njs.New(nc)
+	if err != nil {
+		return fmt.Errorf("prune logs: %w", err)
+	}
+	old, err := before(ctx, js, ref)
+	errs := []error{err}
+	for _, at := range old {
+		if err := Delete(ctx, nc, at); err != nil && !errors.Is(err, ordering.ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}

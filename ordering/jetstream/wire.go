@@ -163,23 +163,65 @@ func (l *Log) request(ctx context.Context, call string, in, out any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", call, err)
 	}
-	m, err := l.nc.RequestWithContext(ctx, "$JS.API."+call+"."+l.ref.StreamName(), req)
+	subject := "$JS.API." + call + "." + l.ref.StreamName()
+	m, err := l.nc.RequestWithContext(ctx, subject, req)
 	if err != nil {
 		return fmt.Errorf("request %s: %w", call, err)
 	}
+	if err = decodeReply(m.Data, out); hasCode(err, codeStreamNotFound) {
+		err = l.askAll(ctx, subject, req, out, err)
+	}
+	if err != nil {
+		return fmt.Errorf("request %s: %w", call, err)
+	}
+	return nil
+}
+
+// decodeReply takes what JetStream answers, if only an error.
+func decodeReply(data []byte, out any) error {
 	var failed struct {
 		Error *apiError `json:"error"`
 	}
-	if err := json.Unmarshal(m.Data, &failed); err != nil {
-		return fmt.Errorf("decode %s: %w", call, err)
+	err := json.Unmarshal(data, &failed)
+	if err == nil && failed.Error != nil {
+		return failed.Error
 	}
-	if failed.Error != nil {
-		return fmt.Errorf("request %s: %w", call, failed.Error)
+	if err == nil {
+		err = json.Unmarshal(data, out)
 	}
-	if err := json.Unmarshal(m.Data, out); err != nil {
-		return fmt.Errorf("decode %s: %w", call, err)
+	if err != nil {
+		return fmt.Errorf("decode answer: %w", err)
 	}
 	return nil
+}
+
+// knownWait is how long a server that knows a log is waited for once another one has said that there is none.
+const knownWait = 150 * time.Millisecond
+
+// askAll asks again and hears everybody who answers. Two servers may both believe to lead those that elect, as where a majority was
+// given up for lost and has come back, and the one that does not know a log is not to be believed because it is faster. missing is
+// what to say if nobody knows it.
+func (l *Log) askAll(ctx context.Context, subject string, req []byte, out any, missing error) error {
+	inbox := l.nc.NewRespInbox()
+	sub, err := l.nc.SubscribeSync(inbox)
+	if err != nil {
+		return fmt.Errorf("subscribe to answers: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
+	if err := l.nc.PublishRequest(subject, inbox, req); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, knownWait)
+	defer cancel()
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return missing
+		}
+		if err := decodeReply(m.Data, out); err == nil {
+			return nil
+		}
+	}
 }
 
 // hasCode says whether err is JetStream's error of that number.

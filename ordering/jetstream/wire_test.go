@@ -2,9 +2,11 @@ package jetstream
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"lockstep/ordering"
@@ -188,5 +190,49 @@ func TestTailIsBounded(t *testing.T) {
 				t.Fatalf("entry %d of the run is %d", i, e.Seq)
 			}
 		}
+	}
+}
+
+// A server that knows the log is believed, however much faster others say that there is none.
+func TestRequestBelievesWhoKnows(t *testing.T) {
+	s, err := server.NewServer(&server.Options{ServerName: "test", DontListen: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(s.Shutdown)
+	connect := func() *nats.Conn {
+		nc, err := nats.Connect("", nats.InProcessServer(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc
+	}
+	nc, others := connect(), connect()
+	var known atomic.Bool
+	known.Store(true)
+	_, err = others.Subscribe("$JS.API.STREAM.INFO."+testRef.StreamName(), func(m *nats.Msg) {
+		for range 2 {
+			_ = m.Respond([]byte(`{"error":{"code":404,"err_code":10059,"description":"stream not found"}}`))
+		}
+		if known.Load() {
+			_ = m.Respond([]byte(`{"state":{"first_seq":5,"last_seq":9}}`))
+		}
+	})
+	if err == nil {
+		err = others.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Log{nc: nc, ref: testRef}
+	in, err := l.info(t.Context())
+	if err != nil || in.State.LastSeq != 9 {
+		t.Errorf("got %+v, %v, want the log that one knows", in, err)
+	}
+	known.Store(false)
+	if _, err := l.info(t.Context()); !hasCode(err, codeStreamNotFound) {
+		t.Errorf("where nobody knows it: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,18 +66,85 @@ func TestLostOneReturns(t *testing.T) {
 }
 
 // The same, and both of the lost come back together, with their servers' disks too: they are a majority of the replicas and of the
-// servers that they know. They do not go on beside the one that is left.
+// servers that they know. They do not go on beside the one that is left. Where they cannot reach it they do, and nothing can
+// tell them not to, even to epochs of their own; they stop once they can.
 func TestLostMajorityReturns(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
 	left, lost, other := p.loseTwo()
+	restore := []func(){p.keep(p.Dir(lost)), p.keep(p.Dir(other))}
 	epoch, _ := p.goOn(lost, other)
 	cl := p.reach(left)
 	p.count(cl, 21, 40)
 	p.Relaunch(t, lost)
 	p.Relaunch(t, other)
 	p.passedBy(cl, 41, epoch, lost, other)
+	for i, astray := range []ordering.Epoch{1, 2} {
+		p.Kill(lost)
+		p.Kill(other)
+		for _, f := range restore {
+			f()
+		}
+		p.astray(left, lost, other, astray)
+		p.Cut(left, false)
+		p.awaitLeft(epoch, lost, other)
+		p.passedBy(cl, int64(61+20*i), epoch, lost, other)
+	}
 	p.nobodyAccused()
+}
+
+// astray has the lost ones come back where they cannot reach the one that is left, and accept something in an epoch of theirs.
+func (p *processes) astray(left, lost, other int, epoch ordering.Epoch) {
+	t := p.t
+	t.Helper()
+	p.Cut(left, true)
+	for _, n := range []int{lost, other} {
+		p.Relaunch(t, n)
+	}
+	for _, n := range []int{lost, other} {
+		p.Await(t, n)
+	}
+	for e := ordering.Epoch(1); e <= epoch; e++ {
+		old := p.sendTo(lost, e)
+		await(t, fmt.Sprintf("those that were lost to vote in epoch %d where they hear of nobody else", e), func() bool { old.add(); return old.accepted(2) > 0 })
+		if e < epoch {
+			p.deleteLog(lost, e)
+		}
+	}
+}
+
+// deleteLog deletes a log by the servers of one node.
+func (p *processes) deleteLog(node int, epoch ordering.Epoch) {
+	p.t.Helper()
+	conn, err := nats.Connect(p.URL(node))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer conn.Close()
+	await(p.t, "the log to be deleted", func() bool {
+		err := jetstream.Delete(within(p.t, patience), conn, jetstream.Ref{Machine: machine, Epoch: epoch})
+		return err == nil || errors.Is(err, ordering.ErrNotFound)
+	})
+}
+
+// awaitLeft waits until nodes that were given up go where the one is that went on.
+func (p *processes) awaitLeft(epoch ordering.Epoch, back ...int) {
+	t := p.t
+	t.Helper()
+	began := time.Now()
+	all := func(is func(host.Info) bool) bool {
+		infos := p.infos()
+		return !slices.ContainsFunc(back, func(n int) bool {
+			in := infos[nodeproc.Replica(n)]
+			return in.Replica == "" || !is(in)
+		})
+	}
+	await(t, "those that were lost to stop", func() bool { return all(func(in host.Info) bool { return in.Phase != host.PhaseVoting }) })
+	t.Logf("the lost ones stopped %v after the partition's end", time.Since(began))
+	await(t, "those that were lost to go where the one is that went on", func() bool {
+		return all(func(in host.Info) bool { return in.Log >= epoch && in.Phase == host.PhaseObserving })
+	})
+	t.Logf("and were there after %v", time.Since(began))
 }
 
 // loseTwo has two nodes accept what the third has not read, and lose them; the third runs again, and its server elects alone.

@@ -74,7 +74,7 @@ func TestOtherWay(t *testing.T) {
 		}
 		return gone
 	})
-	t.Logf("epoch 2 began after seq %d; %d outputs lost", r.Base.Seq, len(lost))
+	t.Logf("epoch 1001 began after seq %d; %d outputs lost", r.Base.Seq, len(lost))
 	if len(lost) < 500 { // which were accepted after the fork
 		t.Fatalf("%d outputs are said to be lost", len(lost))
 	}
@@ -96,7 +96,7 @@ func TestOtherWay(t *testing.T) {
 			t.Errorf("lockstep verify of the output at seq %d: %v, %s", c.out.Seq, ok, out)
 		}
 	}
-	want := fmt.Sprintf("epoch 2 began after seq %d on an operator's word, from %s", r.Base.Seq, nodeproc.Name(n2))
+	want := fmt.Sprintf("epoch 1001 began after seq %d on an operator's word, from %s", r.Base.Seq, nodeproc.Name(n2))
 	if out, ok := command.run("status", string(machine)); !ok || !strings.Contains(out, want) || !strings.Contains(out, nodeproc.Name(n1)+" had ") {
 		t.Errorf("lockstep status tells nothing of what was lost:\n%s", out)
 	}
@@ -151,7 +151,7 @@ func (p *processes) decide(command *command, survey *recovery.Survey, from, othe
 	for _, want := range []string{
 		fmt.Sprintf("to seq %d: %s", endOf(survey, from), nodeproc.Name(from)), fmt.Sprintf("to seq %d: %s", endOf(survey, other), nodeproc.Name(other)),
 		fmt.Sprintf("would go on after seq %d from %s", endOf(survey, from), nodeproc.Name(from)),
-		fmt.Sprintf("- %s had ", nodeproc.Name(other)), fmt.Sprintf("- %s is gone", nodeproc.Name(lost)), "kv goes on in epoch 2",
+		fmt.Sprintf("- %s had ", nodeproc.Name(other)), fmt.Sprintf("- %s is gone", nodeproc.Name(lost)), "kv goes on in epoch 1001",
 	} {
 		if !ok || !strings.Contains(out, want) {
 			p.t.Fatalf("lockstep recover does not say %q:\n%s", want, out)
@@ -163,8 +163,8 @@ func (p *processes) decide(command *command, survey *recovery.Survey, from, othe
 func (p *processes) recovered(from, other int) (r epochs.Recovery) {
 	p.t.Helper()
 	for id, in := range p.infosOf(from, other) {
-		if in.Log != 2 || len(in.Recoveries) != 1 || in.Recoveries[0].Replica != nodeproc.Replica(from) {
-			p.t.Fatalf("%s is in epoch %d after recoveries %+v; one was ordered from %s, and opened 2", id, in.Log, in.Recoveries, nodeproc.Name(from))
+		if in.Log != epochs.Leap+1 || len(in.Recoveries) != 1 || in.Recoveries[0].Replica != nodeproc.Replica(from) {
+			p.t.Fatalf("%s is in epoch %d after recoveries %+v; one was ordered from %s", id, in.Log, in.Recoveries, nodeproc.Name(from))
 		}
 		r = in.Recoveries[0]
 	}

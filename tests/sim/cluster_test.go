@@ -46,7 +46,13 @@ type cluster struct {
 	output *outputsChecker
 
 	mu   sync.Mutex
-	logs map[ordering.Epoch]*memlog.Server // of later ones
+	logs map[place]*memlog.Server // of later ones
+}
+
+// place is where a log of a later epoch is.
+type place struct {
+	epoch ordering.Epoch
+	apart bool // on servers that have not found together with the others
 }
 
 type simNode struct {
@@ -55,8 +61,12 @@ type simNode struct {
 	lies map[ordering.Seq][]byte // what the log shows to this node alone
 	lost atomic.Bool             // the log looks broken to this node alone
 	deaf bool                    // it neither says nor hears which chain replicas have
-	conn *nats.Conn
-	node *node.Node
+	// apart says that its servers do not know the logs that were made by others, nor those its.
+	apart  atomic.Bool
+	looked atomic.Int64  // how often it looked for the log of a later epoch
+	held   chan struct{} // until it is closed, nothing that a later epoch's log has comes to the replica; nil: it comes
+	conn   *nats.Conn
+	node   *node.Node
 }
 
 func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
@@ -70,7 +80,7 @@ func newCluster(t *testing.T, seed uint64, e *engine.Engine) *cluster {
 	c := &cluster{
 		t: t, rng: rand.New(rand.NewPCG(seed, 5)), nats: s, engine: e,
 		log:  memlog.New(memlog.Config{Seed: seed, Faults: memlog.Faults{Delay: time.Millisecond}}),
-		logs: make(map[ordering.Epoch]*memlog.Server),
+		logs: make(map[place]*memlog.Server),
 	}
 	c.conn = c.connect("any")
 	c.states, c.output = newStatesChecker(c.conn, t), newOutputsChecker(c.conn, t)
@@ -123,7 +133,10 @@ func (c *cluster) open(i int) error {
 	opened, err := node.Open(c.t.Context(), node.Options{
 		Name: n.name, Dir: n.dir, Conn: n.conn, Engine: c.engine, ConfirmBreak: time.Second,
 		OpenLog: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch) (ordering.Log, error) {
-			s := c.logOf(epoch, 0)
+			if epoch > 1 {
+				n.looked.Add(1)
+			}
+			s := c.logAt(place{epoch, n.apart.Load()}, 0)
 			if s == nil {
 				return nil, ordering.ErrNotFound
 			}
@@ -133,10 +146,10 @@ func (c *cluster) open(i int) error {
 					log.Rewrite(seq, lie)
 				}
 			}
-			return &lostLog{Log: log, lost: &n.lost}, nil
+			return &nodeLog{Log: log, node: n, epoch: epoch}, nil
 		},
 		Found: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch, first ordering.Seq, _ int) (ordering.Founding, error) {
-			return c.logOf(epoch, first).Found(), nil
+			return c.logAt(place{epoch, n.apart.Load()}, first).Found(), nil
 		},
 		Prune:  func(context.Context, ordering.Name, ordering.Epoch) error { return nil },
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
@@ -147,15 +160,30 @@ func (c *cluster) open(i int) error {
 	return err
 }
 
-// lostLog is a log that looks broken to a reader, for as long as lost says so.
-type lostLog struct {
+// nodeLog is a log as one node's replica sees it.
+type nodeLog struct {
 	*memlog.Log
-	lost *atomic.Bool
+	node    *simNode
+	epoch   ordering.Epoch
+	entered atomic.Bool
 }
 
-func (l *lostLog) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, error) {
+// Resume is what a replica does once it has entered the epoch.
+func (l *nodeLog) Resume(after ordering.Entry) {
+	l.entered.Store(true)
+	l.Log.Resume(after)
+}
+
+func (l *nodeLog) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry, error) {
+	if held := l.node.held; held != nil && l.epoch > 1 && l.entered.Load() {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	got, err := l.Log.Read(ctx, from)
-	if l.lost.Load() {
+	if l.node.lost.Load() {
 		return nil, &ordering.BreakError{Epoch: 1, Seq: from, Reason: "what was read is gone"}
 	}
 	return got, err
@@ -192,33 +220,40 @@ func (l *asyncLog) Close() error {
 }
 
 func (c *cluster) openLog(epoch ordering.Epoch) (client.Log, error) {
-	s := c.logOf(epoch, 0)
+	s := c.logOf(epoch)
 	if s == nil {
 		return nil, ordering.ErrNotFound
 	}
 	return &asyncLog{Log: s.Open()}, nil
 }
 
-// logOf is the log of an epoch. One that is not there is made if it is to begin somewhere.
-func (c *cluster) logOf(epoch ordering.Epoch, first ordering.Seq) *memlog.Server {
-	if epoch == 1 {
+// logOf is the log of an epoch, if it is there.
+func (c *cluster) logOf(epoch ordering.Epoch) *memlog.Server { return c.logAt(place{epoch: epoch}, 0) }
+
+// logAt is the log of an epoch at some servers. One that is not there is made if it is to begin somewhere.
+func (c *cluster) logAt(at place, first ordering.Seq) *memlog.Server {
+	if at.epoch == 1 {
 		return c.log
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.logs[epoch] == nil && first > 0 {
-		c.logs[epoch] = memlog.New(memlog.Config{Epoch: epoch, First: first, Faults: memlog.Faults{Delay: time.Millisecond}, Founding: true})
+	if c.logs[at] == nil && first > 0 {
+		c.logs[at] = memlog.New(memlog.Config{Epoch: at.epoch, First: first, Faults: memlog.Faults{Delay: time.Millisecond}, Founding: true})
 	}
-	return c.logs[epoch]
+	return c.logs[at]
 }
 
-// newest is the log of the newest epoch.
+// newest is the log of the newest epoch, but of those apart.
 func (c *cluster) newest() *memlog.Server {
-	for epoch := ordering.Epoch(1); ; epoch++ {
-		if c.logOf(epoch+1, 0) == nil {
-			return c.logOf(epoch, 0)
+	c.mu.Lock()
+	epoch := ordering.Epoch(1)
+	for at := range c.logs {
+		if !at.apart {
+			epoch = max(epoch, at.epoch)
 		}
 	}
+	c.mu.Unlock()
+	return c.logOf(epoch)
 }
 
 // client opens a session that finds whatever the log loses by asking again.
