@@ -10,25 +10,6 @@ import (
 	"lockstep/ordering"
 )
 
-// infos are what replicas say of themselves, each once, if it has signed it. It is pure.
-type infos struct {
-	machine string
-	list    []host.Info
-}
-
-// maxInfos bounds them: more than any membership has, since whoever wants to can be
-// many replicas.
-const maxInfos = 1024
-
-func (s *infos) add(in host.Info) {
-	if in.Machine != s.machine || len(s.list) == maxInfos || !in.Verify(in.Key) {
-		return
-	}
-	if !slices.ContainsFunc(s.list, func(o host.Info) bool { return o.Replica == in.Replica && bytes.Equal(o.Key, in.Key) }) {
-		s.list = append(s.list, in)
-	}
-}
-
 // ofVoters leaves out what is not said by a voter.
 func ofVoters(list []host.Info, members audit.Members) (kept []host.Info) {
 	for _, in := range list {

@@ -10,6 +10,7 @@ import (
 
 	"lockstep/host"
 	"lockstep/host/epochs"
+	"lockstep/host/protocol"
 )
 
 // infoPatience is how long replicas that are slow to answer are waited for
@@ -35,15 +36,15 @@ func (c *Client) Infos(ctx context.Context) ([]host.Info, error) {
 }
 
 func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
-	all := infos{machine: c.opts.Machine}
+	all := protocol.Infos{Machine: c.opts.Machine}
 	err := c.gather(ctx, host.InfoSubject(c.opts.Machine), nil, infoPatience, func(data []byte) bool {
 		var in host.Info
 		if host.InfoFormat.Decode(data, &in) == nil {
-			all.add(in)
+			all.Add(in)
 		}
 		return false
 	})
-	return all.list, err
+	return all.List, err
 }
 
 // Recoveries are the epochs of the machine that began on an operator's word, oldest first: what was accepted in an

@@ -127,14 +127,15 @@ func (r *Replica) infos() ([]host.Info, error) {
 }
 
 // gather is infos, and does not wait long for more answers than are enough.
-func (r *Replica) gather(patience time.Duration, enough func([]host.Info) bool) (infos []host.Info, err error) {
-	err = r.collect(r.ctx, host.InfoSubject(string(r.name)), nil, patience, infoGrace, func() bool { return enough(infos) }, func(data []byte) {
+func (r *Replica) gather(patience time.Duration, enough func([]host.Info) bool) ([]host.Info, error) {
+	infos := protocol.Infos{Machine: string(r.name)}
+	err := r.collect(r.ctx, host.InfoSubject(string(r.name)), nil, patience, infoGrace, func() bool { return enough(infos.List) }, func(data []byte) {
 		var in host.Info
-		if host.InfoFormat.Decode(data, &in) == nil && in.Machine == string(r.name) {
-			infos = append(infos, in)
+		if host.InfoFormat.Decode(data, &in) == nil {
+			infos.Add(in)
 		}
 	})
-	return infos, err
+	return infos.List, err
 }
 
 // collect asks all replicas of the machine and hands their answers to take, for so long, and for no
