@@ -2,6 +2,7 @@ package audit
 
 import (
 	"crypto/ed25519"
+	"strings"
 
 	"lockstep/audit/canonical"
 	"lockstep/ordering"
@@ -35,6 +36,12 @@ const (
 	MaxPoints = 256
 	MaxReason = 512
 )
+
+// CutReason makes a text fit for a statement: short enough, and UTF-8 to its end, or nobody could read what has it.
+func CutReason(text string) string { return strings.ToValidUTF8(text[:min(len(text), MaxReason)], "") }
+
+// Fits tells whether the statement is within the bounds: one that is not is nobody's who means well, and may take long to compare.
+func (s *Stand) Fits() bool { return len(s.Points) <= MaxPoints && len(s.Reason) <= MaxReason }
 
 // Sign sets the signature.
 func (s *Stand) Sign(key ed25519.PrivateKey) { s.Signature = ed25519.Sign(key, s.signed()) }

@@ -43,7 +43,7 @@ func (r *Replica) leave(next ordering.Epoch, reason string) error {
 
 func (r *Replica) stopFor(p promise) error {
 	p.Epoch, p.Next = r.promise.Epoch, max(p.Next, r.promise.Epoch+1, r.promise.Next)
-	p.Reason = p.Reason[:min(len(p.Reason), audit.MaxReason)]
+	p.Reason = audit.CutReason(p.Reason)
 	r.outbox.shut()
 	r.reader.end()
 	r.reader = nil
@@ -115,7 +115,7 @@ func (r *Replica) tellStand(now time.Time) {
 // comes again.
 func (r *Replica) receiveStand(m *nats.Msg) {
 	var ask epochs.StandAsk
-	if epochs.StandAskFormat.Decode(m.Data, &ask) != nil || ask.By.Replica == r.id || ask.By.Machine != string(r.name) || len(ask.Points) > audit.MaxPoints {
+	if epochs.StandAskFormat.Decode(m.Data, &ask) != nil || ask.By.Replica == r.id || ask.By.Machine != string(r.name) || len(ask.Points) > audit.MaxPoints || !ask.By.Fits() {
 		return
 	}
 	p := r.promised.Load()
@@ -198,7 +198,7 @@ type hearing struct {
 
 func (h *hearing) take(data []byte) {
 	var s audit.Stand
-	if audit.StandFormat.Decode(data, &s) != nil || s.Replica == h.self || s.Machine != h.machine || !h.counts(&s) {
+	if audit.StandFormat.Decode(data, &s) != nil || s.Replica == h.self || s.Machine != h.machine || !s.Fits() || !h.counts(&s) {
 		return
 	}
 	key, voter := h.panel.Voter(s.Replica)

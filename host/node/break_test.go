@@ -2,9 +2,13 @@ package node
 
 import (
 	"crypto/ed25519"
+	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"lockstep/audit"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 )
 
@@ -44,5 +48,37 @@ func TestHearing(t *testing.T) {
 	h.take(stand("m", "n3", "n3", 4))
 	if !h.whole() || len(h.stands) != 2 || h.stands[0].Last.Seq != 2 || h.stands[1].Replica != "n3" {
 		t.Errorf("heard %v", h.stands)
+	}
+}
+
+// What is larger than any replica says that means well is not looked at, however well it is signed: each of its positions
+// would be looked up.
+func TestStandsAreBounded(t *testing.T) {
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		points, asked, reason int
+		want                  bool
+	}{
+		"as much as there may be": {audit.MaxPoints, audit.MaxPoints, audit.MaxReason, true},
+		"too many positions":      {audit.MaxPoints + 1, 0, 0, false},
+		"too many questions":      {0, audit.MaxPoints + 1, 0, false},
+		"too long a reason":       {0, 0, audit.MaxReason + 1, false},
+	} {
+		by := audit.Stand{Machine: "m", Replica: "n2", Points: make([]ordering.Position, c.points), Reason: strings.Repeat("x", c.reason)}
+		by.Sign(key)
+		r := &Replica{name: "m", id: "n1", stands: make(chan standMessage, 1)}
+		r.promised.Store(&promise{})
+		r.receiveStand(&nats.Msg{Data: epochs.StandAskFormat.Encode(epochs.StandAsk{By: by, Points: make([]ordering.Seq, c.asked)})})
+		if got := len(r.stands) == 1; got != c.want {
+			t.Errorf("%s: looked at is %v, want %v", name, got, c.want)
+		}
+		h := hearing{machine: "m", self: "n1", panel: audit.Members{List: []audit.Member{{ID: "n2", Key: public, Voter: true}}}, counts: func(*audit.Stand) bool { return true }}
+		h.take(audit.StandFormat.Encode(by))
+		if got := len(h.stands) == 1; got != (c.want || c.asked > 0) {
+			t.Errorf("%s: heard is %v", name, got)
+		}
 	}
 }

@@ -37,9 +37,7 @@ func (r *Replica) doubt(reason string) error {
 	if r.promise.stopped() {
 		return r.halt(0, reason)
 	}
-	if len(reason) > audit.MaxReason {
-		reason = reason[:audit.MaxReason]
-	}
+	reason = audit.CutReason(reason)
 	r.outbox.shut()
 	r.reader.end()
 	r.reader = nil

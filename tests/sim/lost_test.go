@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"lockstep/audit"
@@ -27,7 +28,8 @@ func TestLostMajorityReturns(t *testing.T) {
 	left := c.nodes[0].node.Replica(machine)
 	in := left.Info()
 	base := ordering.Position{Epoch: in.Epoch, Seq: in.Seq, Chain: in.Chain}
-	if _, err := left.Recover(ctx, base, []audit.ReplicaID{c.nodes[0].name}, "the others are gone"); err != nil {
+	reason := strings.Repeat("ü", audit.MaxReason/2) // as long as may be, and with what comes before it cut within a letter
+	if _, err := left.Recover(ctx, base, []audit.ReplicaID{c.nodes[0].name}, reason); err != nil {
 		t.Fatal(err)
 	}
 	cl := c.client()
