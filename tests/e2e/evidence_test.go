@@ -36,7 +36,7 @@ func (p *impostor) publish(subject string, data []byte) {
 // kept is how much evidence against the last replica a node keeps, and how many bytes all of it has on disk.
 func kept(t *testing.T, c *local.Cluster, dir string, i int) (faults uint32, size int) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, string(c.Name(i)), "node", "machines", "kv", "evidence", "*"))
+	files, err := filepath.Glob(filepath.Join(dir, string(c.Name(i)), "node", "machines", "kv", "evidence", "*.evidence"))
 	if err != nil {
 		t.Fatal(err)
 	}
