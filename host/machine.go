@@ -36,10 +36,10 @@ type Machine struct {
 
 	guest    Guest // nil before DEPLOY
 	tree     *snapshot.Tree
-	pending  []pendingCall // of the entry that runs; kept for its room
-	receipts Receipts      // likewise
-	unhashed pageSet       // committed since the tree was last updated
-	scrubbed uint32        // pages compared by Scrub so far
+	pending  []pendingCall    // of the entry that runs; kept for its room
+	receipts Receipts         // likewise
+	unhashed snapshot.PageSet // committed since the tree was last updated
+	scrubbed uint32           // pages compared by Scrub so far
 }
 
 // New returns a machine before its first entry. profile is the version of the
@@ -265,8 +265,8 @@ const maxUnhashed = 1024
 
 // commit folds the working state of the guest into the committed one.
 func (m *Machine) commit() {
-	m.unhashed.add(m.guest.Commit())
-	if m.unhashed.n > maxUnhashed {
+	m.unhashed.Add(m.guest.Commit()...)
+	if m.unhashed.Len() > maxUnhashed {
 		m.Tree().Root() // which hashes the nodes
 	}
 }
@@ -279,9 +279,9 @@ func (m *Machine) Tree() *snapshot.Tree {
 	if m.guest != nil {
 		memory := m.guest.Memory()
 		m.tree.Resize(len(memory))
-		pages := m.unhashed.list(uint32(len(memory) / snapshot.PageSize))
+		pages := m.unhashed.List(uint32(len(memory) / snapshot.PageSize))
 		hash(m.tree, m.guest, pages)
-		m.unhashed.clear()
+		m.unhashed.Cut(0)
 	}
 	return m.tree
 }

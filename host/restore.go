@@ -48,7 +48,7 @@ func (m *Machine) dropGuest() {
 	if m.guest != nil {
 		closeGuest(m.guest)
 		m.guest, m.tree = nil, snapshot.NewTree()
-		m.unhashed.clear()
+		m.unhashed.Cut(0)
 	}
 }
 
@@ -76,10 +76,10 @@ func (m *Machine) Patch(d snapshot.Delta) error {
 // computed.
 func (m *Machine) know(page uint32, d audit.Digest) {
 	if d == (audit.Digest{}) {
-		m.unhashed.add([]uint32{page})
+		m.unhashed.Add(page)
 		return
 	}
-	m.unhashed.remove(page)
+	m.unhashed.Remove(page)
 	m.tree.Set(page, d)
 }
 
@@ -91,7 +91,7 @@ func (m *Machine) Rehash() error {
 		return nil
 	}
 	memory, live := m.guest.Memory(), m.Live()
-	m.unhashed.add(span(0, len(memory)))
+	m.unhashed.Add(span(0, len(memory))...)
 	var rotten []snapshot.Page
 	for i := range len(live) / snapshot.PageSize {
 		if blank(m.guest, uint32(i)) {
@@ -130,8 +130,8 @@ func (m *Machine) Scrub() []uint32 {
 // forgetTree makes every page count as changed.
 func (m *Machine) forgetTree() {
 	m.tree = snapshot.NewTree()
-	m.unhashed.clear()
-	m.unhashed.add(span(0, len(m.guest.Memory())))
+	m.unhashed.Cut(0)
+	m.unhashed.Add(span(0, len(m.guest.Memory()))...)
 }
 
 // span lists the pages from byte offset a to b.

@@ -48,10 +48,10 @@ type Memory struct {
 	size, committedSize uint64
 	kind                Kind
 	tracker             tracker
-	written, dirty      []uint32  // room for the lists of a commit
-	vain                int       // comparisons of pages that had not changed, since all were last protected
-	held                pageSet   // committed pages that were ever written; the others are zero
-	frozen              []*Frozen // being read; see frozen.go
+	written, dirty      []uint32         // room for the lists of a commit
+	vain                int              // comparisons of pages that had not changed, since all were last protected
+	held                snapshot.PageSet // committed pages that were ever written; the others are zero
+	frozen              []*Frozen        // being read; see frozen.go
 }
 
 // New reserves the address space. It takes memory only for pages that are
@@ -88,7 +88,7 @@ func (m *Memory) Live() []byte { return m.live[:m.size:m.size] }
 func (m *Memory) Committed() []byte { return m.committed[:m.committedSize:m.committedSize] }
 
 // Blank tells that a page has been zero since it was added. To read it could take memory for it.
-func (m *Memory) Blank(page uint32) bool { return !m.held.has(page) }
+func (m *Memory) Blank(page uint32) bool { return !m.held.Has(page) }
 
 // Grow makes the working memory larger, by zeros; nil over the limit.
 func (m *Memory) Grow(size uint64) []byte {
@@ -128,7 +128,7 @@ func (m *Memory) Commit() []uint32 {
 	m.keep(m.dirty)
 	for _, i := range m.dirty {
 		copy(page(m.committed, i), page(m.live, i))
-		m.held.add(i)
+		m.held.Add(i)
 	}
 	cold := m.dirty[n:]
 	m.vain += len(m.written) - n
@@ -184,7 +184,7 @@ func (m *Memory) Resize(size uint64) {
 	if size < m.size {
 		m.tracker.cut(size, m.size)
 	}
-	m.held.cut(uint32(size / PageSize))
+	m.held.Cut(uint32(size / PageSize))
 	m.size, m.committedSize = size, size
 }
 
@@ -198,7 +198,7 @@ func (m *Memory) Write(pages ...snapshot.Page) {
 		}
 		for _, p := range pages[:n] {
 			m.keep([]uint32{p.Index})
-			m.held.add(p.Index)
+			m.held.Add(p.Index)
 		}
 		m.tracker.write(pages[:n])
 		pages = pages[n:]

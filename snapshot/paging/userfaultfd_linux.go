@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"lockstep/snapshot"
 )
 
 // userfaultfd tracks writes by asynchronous write protection
@@ -17,8 +19,8 @@ type userfaultfd struct {
 	*file
 	fd      int
 	pagemap *pagemap
-	there   pageSet // pages that the working memory has, as far as scans have told
-	passed  int     // pages that all scans since all were last given back have passed over
+	there   snapshot.PageSet // pages that the working memory has, as far as scans have told
+	passed  int              // pages that all scans since all were last given back have passed over
 }
 
 // Layouts and numbers of the kernel's linux/userfaultfd.h.
@@ -94,7 +96,7 @@ func (u *userfaultfd) probe() error {
 // The kernel is three times as fast if it need not look whether they are there.
 func (u *userfaultfd) scan(from, to, flags uint64, found func(pageRegion)) error {
 	ask := scanArg{flags: flags, mask: pageIsWritten, anyOf: pageIsThere, returned: pageIsWritten}
-	if u.there.n >= int(to/PageSize) {
+	if u.there.Len() >= int(to/PageSize) {
 		ask.anyOf = 0
 	}
 	return u.pagemap.scan(from, to, ask, found)
@@ -102,9 +104,7 @@ func (u *userfaultfd) scan(from, to, flags uint64, found func(pageRegion)) error
 
 func (u *userfaultfd) peek(from, to uint64, list []uint32) []uint32 {
 	u.mustScan(from, to, scanCheckAsync, func(r pageRegion) { list = r.list(u.pagemap.base, list) })
-	for _, i := range list {
-		u.there.add(i)
-	}
+	u.there.Add(list...)
 	return list
 }
 
@@ -127,10 +127,10 @@ const (
 )
 
 func (u *userfaultfd) settle(pages []uint32) {
-	if u.there.n > passedLight {
-		u.passed += u.there.n
+	if u.there.Len() > passedLight {
+		u.passed += u.there.Len()
 	}
-	if u.passed > passedOwn*max(u.there.n, passedLight) {
+	if u.passed > passedOwn*max(u.there.Len(), passedLight) {
 		u.giveAllBack()
 	} else {
 		u.protect(pages)
@@ -149,12 +149,12 @@ func (u *userfaultfd) giveAllBack() {
 		panic(fmt.Sprintf("paging: map memory anew: %v", err))
 	}
 	u.passed = 0
-	u.there.cut(0)
+	u.there.Cut(0)
 }
 
 func (u *userfaultfd) cut(from, to uint64) {
 	u.file.cut(from, to)
-	u.there.cut(uint32(from / PageSize))
+	u.there.Cut(uint32(from / PageSize))
 }
 
 func (u *userfaultfd) undo(pages []uint32) {
