@@ -198,6 +198,9 @@ func (c *Client) connect(ctx context.Context) error {
 		c.conn, c.ownConn = conn, true
 	}
 	c.denials.hear(c.conn)
+	if inbox := c.conn.NewRespInbox(); !protocol.IsInbox(inbox) {
+		return fmt.Errorf("the connection's inboxes are like %s, and replicas answer to _INBOX.> alone: make it with jetstream.Nkey, or an inbox prefix that begins so", inbox)
+	}
 	if err := ordering.Name(c.opts.Machine).Validate(); err != nil {
 		return err
 	}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"lockstep/audit"
 	"lockstep/client"
@@ -87,4 +90,17 @@ func number(output []byte) int {
 		panic(fmt.Sprintf("output is %x", output))
 	}
 	return int(output[0])
+}
+
+// Replicas answer to inboxes alone, so that a client with others would wait for ever.
+func TestForeignInboxes(t *testing.T) {
+	urls := deployed("inboxes")
+	conn, err := nats.Connect(urls[0], nats.CustomInboxPrefix("mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := client.Connect(t.Context(), client.Options{Machine: "inboxes", Conn: conn}); err == nil || !strings.Contains(err.Error(), "_INBOX.>") {
+		t.Errorf("Connect: %v", err)
+	}
 }

@@ -15,6 +15,8 @@ import (
 
 	"lockstep/client"
 	"lockstep/guests/examples/kv"
+	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering/jetstream"
 )
 
@@ -150,6 +152,51 @@ func TestPermissions(t *testing.T) {
 		if err := conn.LastError(); !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), fmt.Sprintf("%q", subject)) {
 			t.Errorf("a client listens on %s: %v", subject, err)
 		}
+	}
+}
+
+// A node may publish anywhere, and who asks it may not: an answer that is to go anywhere but to an inbox is not given. So a
+// key for one machine, with which one may only read, puts nothing into another machine's log.
+func TestAnswersGoToInboxes(t *testing.T) {
+	n := &processes{t: t, dir: t.TempDir(), port: freePort(t)}
+	n.must("init", "c", "--use", "c", "--nodes", "n1", "--port", fmt.Sprint(n.port))
+	conf := filepath.Join(n.dir, "c", "n1", "server.conf")
+	reader := addUser(t, conf, `publish: ["lockstep.a.info", "lockstep.a.query", "lockstep.a.query.>"], subscribe: ["INBOX.>", "lockstep.a.out.*"]`)
+	if err := <-n.start(0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.end(0, 9) })
+	if err := os.WriteFile(filepath.Join(n.dir, "kv.wasm"), kv.V2, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.must("deploy", "a", "kv.wasm")
+	n.must("deploy", "b", "kv.wasm")
+	option, err := jetstream.Nkey(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", n.port), option...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	before := n.replicas("b")[0].LogLast
+	for subject, question := range map[string][]byte{
+		host.InfoSubject("a"):              nil,
+		protocol.QuerySubject("a"):         protocol.Question{}.Encode(),
+		protocol.QuerySubjectOf("a", "n1"): protocol.Question{Responder: "n1", Queries: [][]byte{kv.Get("k")}}.Encode(),
+	} {
+		if err := conn.PublishRequest(subject, "lockstep.b.in.1.input", question); err != nil {
+			t.Fatal(err)
+		}
+		// What the node has answered to an inbox comes after what it has answered before.
+		if _, err := conn.RequestWithContext(bounded(t), subject, question); err != nil {
+			t.Errorf("ask on %s: %v", subject, err)
+		}
+	}
+	n.must("call", "b", "-i", "hex", fmt.Sprintf("%x", kv.Put("k", nil)))
+	if after := n.replicas("b")[0].LogLast; after != before+1 {
+		t.Errorf("log of b went from %d to %d by one call", before, after)
 	}
 }
 

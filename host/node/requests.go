@@ -22,27 +22,42 @@ import (
 // subscribe answers what others ask of this replica. Nothing here waits for
 // the loop.
 func (r *Replica) subscribe() error {
-	machine, conn := string(r.name), r.node.opts.Conn
-	add := func(sub *nats.Subscription, err error) error {
-		if err == nil {
-			r.subs = append(r.subs, sub)
-		}
-		return err
-	}
+	machine := string(r.name)
 	err := errors.Join(
-		add(conn.Subscribe(host.AuditSubject(machine), func(m *nats.Msg) { r.receiveRecord(m.Data) })),
-		add(conn.Subscribe(protocol.EvidenceSubject(machine), r.receiveEvidence)),
-		add(conn.Subscribe(epochs.StandSubject(machine), r.receiveStand)),
-		add(conn.Subscribe(epochs.EntrySubject(machine, r.id), r.serveEntries)),
-		add(conn.Subscribe(host.InfoSubject(machine), func(m *nats.Msg) { r.answerInfo(m) })),
-		add(conn.Subscribe(protocol.QuerySubject(machine), func(m *nats.Msg) { r.receiveQuestion(m, false) })),
-		add(conn.Subscribe(protocol.QuerySubjectOf(machine, r.id), func(m *nats.Msg) { r.receiveQuestion(m, true) })),
-		add(conn.Subscribe(host.PrepareSubject(machine), func(m *nats.Msg) { r.prepare(m) })),
-		add(transfer.Serve(r.ctx, conn, host.StateSubject(machine, r.id), source{r}, r.node.limit)),
+		r.listen(host.AuditSubject(machine), func(m *nats.Msg) { r.receiveRecord(m.Data) }),
+		r.listen(protocol.EvidenceSubject(machine), r.receiveEvidence),
+		r.listen(epochs.StandSubject(machine), r.receiveStand),
+		r.listen(epochs.EntrySubject(machine, r.id), r.serveEntries),
+		r.listen(host.InfoSubject(machine), r.answerInfo),
+		r.listen(protocol.QuerySubject(machine), func(m *nats.Msg) { r.receiveQuestion(m, false) }),
+		r.listen(protocol.QuerySubjectOf(machine, r.id), func(m *nats.Msg) { r.receiveQuestion(m, true) }),
+		r.listen(host.PrepareSubject(machine), r.prepare),
 	)
 	if err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return err
 	}
+	sub, err := transfer.Serve(r.ctx, r.node.opts.Conn, host.StateSubject(machine, r.id), source{r}, r.node.limit)
+	if err != nil {
+		return err
+	}
+	r.subs = append(r.subs, sub)
+	return nil
+}
+
+// listen subscribes to a subject. What is to be answered anywhere but in an inbox is dropped: a node
+// may publish more than who asks it.
+func (r *Replica) listen(subject string, take func(*nats.Msg)) error {
+	sub, err := r.node.opts.Conn.Subscribe(subject, func(m *nats.Msg) {
+		if m.Reply != "" && !protocol.IsInbox(m.Reply) {
+			r.logger.Debug("drop question whose answer is to go to no inbox", "subject", m.Subject, "reply", m.Reply)
+			return
+		}
+		take(m)
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	r.subs = append(r.subs, sub)
 	return nil
 }
 

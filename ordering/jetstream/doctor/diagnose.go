@@ -129,6 +129,10 @@ func (d *diagnosis) server(s Server) {
 			"what was acknowledged in that time is lost when a majority of servers lose power together; one that loses it alone and comes back "+
 				"may give out the same positions a second time, and the servers do not notice")
 	}
+	if !s.Strict {
+		d.add("strict of "+s.Name, "off", "on",
+			"whoever may send inputs to one machine can have its server purge the log of every other one: an acknowledgement reads as that request")
+	}
 	if older(s.Version, oldest) {
 		d.add("version of "+s.Name, s.Version, oldest+" or later",
 			"a server that was leader may acknowledge for a term that is over, and a restart may drop what was acknowledged: both are mended in later versions")

@@ -27,7 +27,7 @@ func healthy() doctor.Settings {
 	s.Account.Limits.MaxStore, s.Account.Limits.MaxStreams = -1, -1
 	for _, name := range []string{"a", "b", "c"} {
 		s.Servers = append(s.Servers, doctor.Server{
-			Name: name, Host: name + ".example", Version: "2.15.2", SyncAlways: true, MaxPayload: 1 << 20,
+			Name: name, Host: name + ".example", Version: "2.15.2", SyncAlways: true, Strict: true, MaxPayload: 1 << 20,
 			MaxStore: 64 << 30, Reserved: 1 << 30, DiskFree: -1,
 		})
 	}
@@ -59,6 +59,7 @@ func TestDiagnose(t *testing.T) {
 		{"streams used up", func(s *doctor.Settings) { s.Account.Limits.MaxStreams, s.Account.Streams = 3, 3 }, []string{"next epoch cannot be made"}},
 		{"account nearly full", func(s *doctor.Settings) { s.Account.Limits.MaxStore, s.Account.ReservedStore = 10<<30, 10<<30 }, []string{"account's storage"}},
 		{"account smaller than log", func(s *doctor.Settings) { s.Account.Limits.MaxStore = 1 << 20 }, []string{"before it has reached its own bound"}},
+		{"strict", func(s *doctor.Settings) { s.Servers[1].Strict = false }, []string{"strict of b"}},
 		{"sync interval", func(s *doctor.Settings) { s.Servers[1].SyncAlways, s.Servers[1].SyncInterval = false, 2*time.Minute },
 			[]string{"sync interval of b is 2m0s, want always: what was acknowledged in that time is lost"}},
 		{"version", func(s *doctor.Settings) { s.Servers[0].Version = "2.14.3" }, []string{"version of a is 2.14.3", "versions is 2.14.3, 2.15.2"}},
@@ -75,7 +76,7 @@ func TestDiagnose(t *testing.T) {
 		{"one machine", func(s *doctor.Settings) { s.Servers[0].Host, s.Servers[1].Host = "10.0.0.1", "10.0.0.1" }, []string{"copies on 10.0.0.1 is a, b"}},
 		{"any address", func(s *doctor.Settings) { s.Servers[0].Host, s.Servers[1].Host = "0.0.0.0", "0.0.0.0" }, nil},
 		{"placement", func(s *doctor.Settings) {
-			s.Servers = append(s.Servers, doctor.Server{Name: "d", Version: "2.15.2", SyncAlways: true, DiskFree: -1})
+			s.Servers = append(s.Servers, doctor.Server{Name: "d", Version: "2.15.2", SyncAlways: true, Strict: true, DiskFree: -1})
 		},
 			[]string{"placement is left to the servers"}},
 		{"server gone", func(s *doctor.Settings) {

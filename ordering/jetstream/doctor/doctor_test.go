@@ -94,14 +94,14 @@ func TestWellConfigured(t *testing.T) {
 // Real servers with what operators get wrong: each finding must be there, and no other.
 func TestMisconfigured(t *testing.T) {
 	c := jetstreamtest.StartOutside(t, 1, jetstreamtest.OutsideOptions{
-		SyncInterval: `"2m"`, Extra: "max_payload: 128KB", Account: "{ max_file: 68M, max_streams: 1 }",
+		SyncInterval: `"2m"`, JetStream: "strict: false", Extra: "max_payload: 128KB", Account: "{ max_file: 68M, max_streams: 1 }",
 	})
 	got := diagnose(t, c, 1, func(s *njs.StreamConfig) {
 		s.Discard, s.MaxAge, s.Duplicates = njs.DiscardOld, time.Hour, 5*time.Minute
 	})
 	want := []string{
 		"discard policy is DiscardOld", "max age is 1h0m0s", "duplicate window is 5m0s", "replicas is 1, want 3 or 5",
-		"account's max streams is 1 of 1", "account's storage is", "sync interval of n0 is 2m0s", "max payload of n0 is 131072",
+		"account's max streams is 1 of 1", "account's storage is", "sync interval of n0 is 2m0s", "strict of n0 is off", "max payload of n0 is 131072",
 	}
 	if lines := strings.Split(got, "\n"); len(lines) != len(want) {
 		t.Errorf("%d findings, want %d:\n%s", len(lines), len(want), got)

@@ -159,6 +159,7 @@ func parseJSZ(data []byte) (s *Server, id string, err error) {
 				StoreDir     string        `json:"store_dir"`
 				SyncInterval time.Duration `json:"sync_interval"`
 				SyncAlways   bool          `json:"sync_always"`
+				Strict       bool          `json:"strict"`
 				UniqueTag    string        `json:"unique_tag"`
 			} `json:"config"`
 			Meta *struct {
@@ -174,7 +175,7 @@ func parseJSZ(data []byte) (s *Server, id string, err error) {
 	d := v.Data
 	s = &Server{
 		Name: v.Server.Name, Version: v.Server.Version, SyncAlways: d.Config.SyncAlways, SyncInterval: d.Config.SyncInterval,
-		UniqueTag: d.Config.UniqueTag, MaxStore: d.Config.MaxStore, Reserved: d.Reserved, Used: d.Used,
+		Strict: d.Config.Strict, UniqueTag: d.Config.UniqueTag, MaxStore: d.Config.MaxStore, Reserved: d.Reserved, Used: d.Used,
 		StoreDir: d.Config.StoreDir, DiskFree: -1,
 	}
 	if d.Meta != nil && d.Meta.Leader == s.Name {

@@ -34,8 +34,11 @@ type Server struct {
 	Version      string        `json:"version"`
 	SyncAlways   bool          `json:"sync_always"`
 	SyncInterval time.Duration `json:"sync_interval"`
-	MaxPayload   int64         `json:"max_payload"` // bytes; 0: not known
-	UniqueTag    string        `json:"unique_tag"`
+	// Strict is nats-server's setting of that name: it refuses requests with fields that they do not have. Without, the
+	// acknowledgement of a message is a request to purge a stream, if its sender has it sent there.
+	Strict     bool   `json:"strict"`
+	MaxPayload int64  `json:"max_payload"` // bytes; 0: not known
+	UniqueTag  string `json:"unique_tag"`
 
 	// Room for streams in bytes: what they may use, have reserved and use.
 	MaxStore int64  `json:"max_store"`

@@ -84,6 +84,17 @@ func TestOptionsRefused(t *testing.T) {
 	}
 }
 
+// TestStrict: whatever the configuration says, no acknowledgement is taken for a request to purge a log.
+func TestStrict(t *testing.T) {
+	s := start(t, Options{Config: "jetstream { strict: false }"})
+	if err := ready(t, s); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := s.Settings(); err != nil || !is.Strict {
+		t.Errorf("strict is %v, %v", is.Strict, err)
+	}
+}
+
 // TestSync is the promise that an acknowledged entry is on the disk.
 func TestSync(t *testing.T) {
 	for interval, always := range map[time.Duration]bool{0: true, time.Minute: false} {

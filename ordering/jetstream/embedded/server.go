@@ -127,6 +127,7 @@ func (o Options) server() (*server.Options, error) {
 	opts.JetStreamMaxStore = o.MaxStore
 	opts.SyncAlways = o.SyncInterval == 0
 	opts.SyncInterval = o.SyncInterval
+	opts.NoJetStreamStrict = false // see doctor.Server.Strict
 	if o.Cluster == "" {
 		return opts, nil
 	}

@@ -20,7 +20,7 @@ func (s *Server) Settings() (doctor.Server, error) {
 		return doctor.Server{}, fmt.Errorf("read settings of %s: %w", s.name, err)
 	}
 	out := doctor.Server{
-		Name: s.name, Host: v.Host, Version: v.Version, SyncAlways: js.Config.SyncAlways, SyncInterval: js.Config.SyncInterval,
+		Name: s.name, Host: v.Host, Version: v.Version, SyncAlways: js.Config.SyncAlways, SyncInterval: js.Config.SyncInterval, Strict: js.Config.Strict,
 		MaxPayload: int64(v.MaxPayload), UniqueTag: js.Config.UniqueTag, MaxStore: js.Config.MaxStore, Reserved: js.ReservedStore,
 		Used: js.Store, StoreDir: js.Config.StoreDir, DiskFree: doctor.DiskFree(js.Config.StoreDir),
 	}
