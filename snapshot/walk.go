@@ -26,8 +26,7 @@ type Walk struct {
 // Ref names a part of a state by its place and its digest: a node of the page
 // tree, or at level 0 a page.
 type Ref struct {
-	_      struct{} `cbor:",toarray"`
-	Level  uint8    // from 0 to Levels
+	Level  uint8 // from 0 to Levels
 	Index  uint32
 	Digest audit.Digest
 }

@@ -44,7 +44,7 @@ func Manifest(ctx context.Context, conn *nats.Conn, donors []Donor, epoch orderi
 
 // tell sends donors a request whose reply is of no use.
 func tell(conn *nats.Conn, donors []Donor, q request) {
-	data := requestFormat.Encode(q)
+	data := q.encode()
 	for _, d := range donors {
 		_ = conn.PublishRequest(d.Subject, conn.NewRespInbox(), data) // who does not hear it errs on the safe side
 	}
@@ -130,7 +130,7 @@ type cost struct{ sent, received int }
 func ask(ctx context.Context, conn *nats.Conn, subject string, q request) (r reply, c cost, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errStalled)
 	defer cancel()
-	data := requestFormat.Encode(q)
+	data := q.encode()
 	c.sent = len(data)
 	m, err := conn.RequestWithContext(ctx, subject, data)
 	if err != nil {

@@ -86,8 +86,8 @@ func (s *server) answer(data []byte) []byte {
 }
 
 func (s *server) reply(data []byte) ([]byte, error) {
-	var q request
-	if err := requestFormat.Decode(data, &q); err != nil {
+	q, err := decodeRequest(data)
+	if err != nil {
 		return nil, err
 	}
 	switch q.Kind {
@@ -109,9 +109,6 @@ func (s *server) reply(data []byte) ([]byte, error) {
 }
 
 func (s *server) parts(q request) ([]byte, error) {
-	if len(q.Parts) > maxRefs {
-		return nil, fmt.Errorf("%d parts asked for at once, at most %d are answered", len(q.Parts), maxRefs)
-	}
 	sketched := len(q.Have) > 0
 	if sketched && len(q.Have) != len(q.Parts)*snapshot.SketchSize {
 		return nil, fmt.Errorf("sketches of %d bytes for %d nodes", len(q.Have), len(q.Parts))

@@ -115,7 +115,7 @@ func readRecord(in io.Reader, into []byte) (p snapshot.Page, read int, err error
 	if _, err := io.ReadFull(in, frame); err != nil {
 		return p, 0, err
 	}
-	data, err := unpack(frame, into, snapshot.PageSize)
+	data, err := unpackPage(frame, into)
 	if err != nil || len(data) != snapshot.PageSize {
 		return p, 0, errors.Join(err, errFrame)
 	}

@@ -90,7 +90,7 @@ func (r *run) stepPages(ctx context.Context, d *donor, refs []snapshot.Ref) erro
 	for ; good < len(items) && err == nil; good++ {
 		var data []byte
 		at := good * snapshot.PageSize
-		if data, err = unpack(items[good], slab[at:at:at+snapshot.PageSize], snapshot.PageSize); err == nil {
+		if data, err = unpackPage(items[good], slab[at:at:at+snapshot.PageSize]); err == nil {
 			err = snapshot.CheckPage(wanted[good], data)
 		}
 		if err != nil {

@@ -20,36 +20,8 @@ import (
 	"math"
 	"time"
 
-	"lockstep/audit"
-	"lockstep/audit/canonical"
-	"lockstep/ordering"
 	"lockstep/snapshot"
 )
-
-// kind says what a request asks for.
-type kind uint8
-
-const (
-	kindManifest kind = 1 // of the checkpoint at Epoch and Seq
-	kindParts    kind = 2 // nodes of the page tree and pages, by place and digest
-	kindBlob     kind = 3 // bytes from Offset of the blob with a digest
-	kindRelease  kind = 4 // nothing: the checkpoint at Epoch and Seq is not needed any more
-	kindHold     kind = 5 // nothing: the checkpoint at Epoch and Seq is going to be needed
-)
-
-// request is a question. Epoch and Seq name the checkpoint that parts are of,
-// so that the donor goes on keeping it.
-type request struct {
-	_      struct{} `cbor:",toarray"`
-	Kind   kind
-	Epoch  ordering.Epoch
-	Seq    ordering.Seq
-	Holder uint64 // for whom the checkpoint is kept; a number of the fetcher's choice
-	Parts  []snapshot.Ref
-	Have   []byte // empty, or snapshot.Sketch of what the fetcher has in place of each part; all are nodes then
-	Blob   audit.Digest
-	Offset uint64
-}
 
 // reply answers a request: one item for each part, in order; a missing one
 // is empty. The items may end early: what follows is to be asked for again.
@@ -59,8 +31,6 @@ type reply struct {
 	Size  uint64   // of the whole blob
 	Items [][]byte // a part, a manifest, or a part of a blob
 }
-
-const requestFormat canonical.Format = "LST1"
 
 const replyMagic = "LSX1"
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,8 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// Whatever a request holds, it is answered, and the answer decodes.
+// Whatever a request holds, it is answered, and the answer decodes; one that decodes
+// encodes to the same bytes.
 func FuzzRequest(f *testing.F) {
 	parts := []snapshot.Ref{{Level: 1}, {Level: 4, Index: 9}}
 	for _, q := range []request{
@@ -62,12 +64,15 @@ func FuzzRequest(f *testing.F) {
 		{Kind: kindBlob, Offset: 1 << 60},
 		{Kind: kindRelease}, {Kind: 200},
 	} {
-		f.Add(requestFormat.Encode(q))
+		f.Add(q.encode())
 	}
 	s := &server{from: anything{}, budget: 2048}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if _, err := decodeReply(s.answer(data)); err != nil {
 			t.Fatalf("%x is answered with what does not decode: %v", data, err)
+		}
+		if q, err := decodeRequest(data); err == nil && !bytes.Equal(q.encode(), data) {
+			t.Fatalf("%x decodes, and encodes to %x", data, q.encode())
 		}
 	})
 }
@@ -128,7 +133,7 @@ func TestLongIsReadOnce(t *testing.T) {
 	for fetch := range 2 {
 		var got []byte
 		for len(got) < len(from.blob) {
-			r, err := decodeReply(s.answer(requestFormat.Encode(request{Kind: kindBlob, Offset: uint64(len(got))})))
+			r, err := decodeReply(s.answer(request{Kind: kindBlob, Offset: uint64(len(got))}.encode()))
 			if err != nil || r.Error != "" || len(r.Items) != 1 {
 				t.Fatal(r.Error, err)
 			}
@@ -149,7 +154,7 @@ func TestLongIsReadOnce(t *testing.T) {
 	for _, offset := range []uint64{0, 1 << 20, 1 << 63} {
 		for d := range byte(2) {
 			from.blob = bytes.Repeat([]byte{d}, 2<<20)
-			r, err := decodeReply(s.answer(requestFormat.Encode(request{Kind: kindBlob, Blob: audit.Digest{d}, Offset: offset})))
+			r, err := decodeReply(s.answer(request{Kind: kindBlob, Blob: audit.Digest{d}, Offset: offset}.encode()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,6 +170,9 @@ func TestLongIsReadOnce(t *testing.T) {
 func TestHostileFrames(t *testing.T) {
 	page := bytes.Repeat([]byte{9}, snapshot.PageSize)
 	one := Pack(page)
+	noise := make([]byte, snapshot.PageSize)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	raw := Pack(noise) // as it is
 	bomb := Pack(make([]byte, 512<<10))
 	skippable := append([]byte{0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, one...)
 	lied := bytes.Clone(bomb)
@@ -173,20 +181,27 @@ func TestHostileFrames(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"bomb": bomb, "two": append(bytes.Clone(one), one...), "a page and a bomb": append(bytes.Clone(one), bomb...),
 		"skippable": skippable, "lied": lied, "window": window, "cut": one[:len(one)-1], "empty": {}, "header": one[:5],
+		"raw": raw, "raw, cut": raw[:len(raw)-1], "raw and a byte": append(bytes.Clone(raw), 1), "raw and a page": append(bytes.Clone(raw), one...),
 	} {
 		into := make([]byte, 0, snapshot.PageSize)
 		var data []byte
 		var err error
-		took := testing.AllocsPerRun(1, func() { data, err = unpack(frame, into, snapshot.PageSize) })
-		if err == nil && !bytes.Equal(data, page) {
+		took := testing.AllocsPerRun(1, func() { data, err = unpackPage(frame, into) })
+		if err == nil && !bytes.Equal(data, page) && !bytes.Equal(data, noise) {
 			t.Errorf("%s unpacks to %d bytes", name, len(data))
+		}
+		if slow, other := unpack(frame, make([]byte, 0, snapshot.PageSize), snapshot.PageSize); (err == nil) != (other == nil) || !bytes.Equal(data, slow) {
+			t.Errorf("%s: %v, or %v where nothing is known of it", name, err, other)
 		}
 		if took > 1000 {
 			t.Errorf("%s took %v allocations", name, took)
 		}
 	}
-	if data, err := unpack(one, make([]byte, 0, snapshot.PageSize), snapshot.PageSize); err != nil || !bytes.Equal(data, page) {
+	if data, err := unpackPage(one, make([]byte, 0, snapshot.PageSize)); err != nil || !bytes.Equal(data, page) {
 		t.Errorf("a page: %v", err)
+	}
+	if data, err := unpackPage(raw, nil); err != nil || &data[0] != &raw[len(asItIs)] {
+		t.Errorf("a page that is not compressed is copied: %v", err)
 	}
 }
 
@@ -242,7 +257,7 @@ func TestVectors(t *testing.T) {
 	const file = "testdata/messages.txt"
 	var b strings.Builder
 	for _, q := range vectorRequests() {
-		fmt.Fprintf(&b, "request %x\n", requestFormat.Encode(q))
+		fmt.Fprintf(&b, "request %x\n", q.encode())
 	}
 	for _, r := range vectorReplies() {
 		fmt.Fprintf(&b, "reply %x\n", r.encode())
@@ -281,8 +296,8 @@ func readVector(t *testing.T, kind string, data []byte) {
 	t.Helper()
 	switch kind {
 	case "request":
-		var q request
-		if err := requestFormat.Decode(data, &q); err != nil {
+		q, err := decodeRequest(data)
+		if err != nil || !bytes.Equal(q.encode(), data) {
 			t.Errorf("request %x: %v", data, err)
 		}
 	case "reply":
