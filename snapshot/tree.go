@@ -3,8 +3,6 @@ package snapshot
 import (
 	"unsafe"
 
-	"github.com/zeebo/blake3"
-
 	"lockstep/audit"
 )
 
@@ -16,18 +14,6 @@ const (
 	Levels   = 4 // level 1 holds digests of pages, level 4 is the one root node
 	NodeSize = Fanout * len(audit.Digest{})
 )
-
-// Digests of pages and of nodes cannot be mistaken for each other: the bytes
-// under the first are always 4,096, under the second 1,024.
-
-// PageDigest is the digest of one page, PageSize bytes.
-func PageDigest(page []byte) audit.Digest { return audit.Digest(blake3.Sum256(page)) }
-
-// NodeDigest is the digest of one encoded node, NodeSize bytes.
-func NodeDigest(encoded []byte) audit.Digest { return audit.Digest(blake3.Sum256(encoded)) }
-
-// ZeroPage is the digest of a page of zeros.
-var ZeroPage = PageDigest(make([]byte, PageSize))
 
 // Tree is the digest tree over the pages of a memory. An absent child has the
 // zero digest, and so has the root of an empty memory. Inner digests are
@@ -137,8 +123,18 @@ func (t *Tree) own(level int, index uint32) *node {
 // Update takes the digests of the pages that changed, by index, from the
 // memory that Resize was told of.
 func (t *Tree) Update(memory []byte, dirty []uint32) {
-	for _, i := range dirty {
-		t.set(i, PageDigest(memory[int(i)*PageSize:][:PageSize]))
+	var pages [Fanout][]byte
+	var digests [Fanout]audit.Digest
+	for len(dirty) > 0 {
+		n := min(len(dirty), len(pages))
+		for j, i := range dirty[:n] {
+			pages[j] = memory[int(i)*PageSize:][:PageSize]
+		}
+		PageDigests(pages[:n], digests[:])
+		for j, i := range dirty[:n] {
+			t.set(i, digests[j])
+		}
+		dirty = dirty[n:]
 	}
 }
 

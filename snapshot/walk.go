@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/audit"
 )
@@ -99,6 +100,23 @@ func CheckPage(q Ref, page []byte) error {
 		return fmt.Errorf("page %d: %w", q.Index, ErrWrongBytes)
 	}
 	return nil
+}
+
+// CheckPages is CheckPage for pages from the first on: so many are right, and of the next, if there is one, err tells.
+func CheckPages(asked []Ref, pages [][]byte) (good int, err error) {
+	n := slices.IndexFunc(pages, func(page []byte) bool { return len(page) != PageSize })
+	if n < 0 {
+		n = len(pages)
+	}
+	digests := make([]audit.Digest, n)
+	PageDigests(pages[:n], digests)
+	for good < n && digests[good] == asked[good].Digest {
+		good++
+	}
+	if good < len(pages) {
+		return good, CheckPage(asked[good], pages[good])
+	}
+	return good, nil
 }
 
 // Child names the child at a position, below Fanout, of an encoded node.

@@ -104,7 +104,7 @@ func (g *guest) Freeze() snapshot.Frozen { return g.memory.pages.Freeze() }
 // Digests returns the digests of committed pages, in their order.
 func (g *guest) Digests(pages []uint32) []audit.Digest {
 	digests := make([]audit.Digest, len(pages))
-	g.memory.pages.Each(pages, func(i int, page []byte) { digests[i] = snapshot.PageDigest(page) })
+	g.memory.pages.Each(pages, func(first int, data [][]byte) { snapshot.PageDigests(data, digests[first:]) })
 	return digests
 }
 

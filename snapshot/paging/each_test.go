@@ -12,23 +12,25 @@ import (
 // digests are those of committed pages, in their order.
 func digests(m *Memory, pages []uint32) []audit.Digest {
 	list := make([]audit.Digest, len(pages))
-	m.Each(pages, func(i int, page []byte) { list[i] = snapshot.PageDigest(page) })
+	m.Each(pages, func(first int, data [][]byte) { snapshot.PageDigests(data, list[first:]) })
 	return list
 }
 
 // Each is called with each page once, on however many CPUs.
 func TestEach(t *testing.T) {
 	const pages = 4 * shareOfEach
-	m := open(t, Compare, pages*PageSize)
+	m := open(t, Compare, (pages+1)*PageSize)
 	m.Grow(pages * PageSize)
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range pages {
 		m.Live()[i*PageSize+r.IntN(PageSize)] = byte(r.Uint32())
 	}
 	m.Commit()
-	for _, n := range []int{0, 1, shareOfEach, 2*shareOfEach - 1, 2 * shareOfEach, 3*shareOfEach + 1, pages} {
+	m.Grow((pages + 1) * PageSize) // blank
+	m.Commit()
+	for _, n := range []int{0, 1, shareOfEach, 2*shareOfEach - 1, 2 * shareOfEach, 3*shareOfEach + 1, pages + 1} {
 		var list []uint32
-		for _, i := range r.Perm(pages)[:n] {
+		for _, i := range r.Perm(pages + 1)[:n] {
 			list = append(list, uint32(i))
 		}
 		for i, d := range digests(m, list) {

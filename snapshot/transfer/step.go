@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -86,17 +87,13 @@ func (r *run) stepPages(ctx context.Context, d *donor, refs []snapshot.Ref) erro
 	}
 	slab := slabs.Get().(*[maxRefs * snapshot.PageSize]byte)
 	defer slabs.Put(slab)
-	good := 0
-	for ; good < len(items) && err == nil; good++ {
-		var data []byte
-		at := good * snapshot.PageSize
-		if data, err = unpackPage(items[good], slab[at:at:at+snapshot.PageSize]); err == nil {
-			err = snapshot.CheckPage(wanted[good], data)
-		}
-		if err != nil {
-			break
-		}
-		pages = append(pages, snapshot.Page{Index: wanted[good].Index, Data: data, Digest: wanted[good].Digest})
+	data, bad := unpackPages(items, slab)
+	good, wrong := snapshot.CheckPages(wanted, data)
+	if err == nil {
+		err = cmp.Or(wrong, bad)
+	}
+	for i := range good {
+		pages = append(pages, snapshot.Page{Index: wanted[i].Index, Data: data[i], Digest: wanted[i].Digest})
 	}
 	failed := r.take(pages, items[:good], zeros)
 	r.mu.Lock()
@@ -107,6 +104,20 @@ func (r *run) stepPages(ctx context.Context, d *donor, refs []snapshot.Ref) erro
 		r.err = failed
 	}
 	return err
+}
+
+// unpackPages reads frames up to the first that is none.
+func unpackPages(frames [][]byte, slab *[maxRefs * snapshot.PageSize]byte) (pages [][]byte, err error) {
+	pages = make([][]byte, 0, len(frames))
+	for i, frame := range frames {
+		at := i * snapshot.PageSize
+		page, err := unpackPage(frame, slab[at:at:at+snapshot.PageSize])
+		if err != nil {
+			return pages, err
+		}
+		pages = append(pages, page)
+	}
+	return pages, nil
 }
 
 // take patches pages that are right; frames are those of all but the first few.

@@ -34,6 +34,7 @@ var libraries = []library{
 	{"github.com/fsnotify/fsnotify", []string{"cmd/lockstep/dev"}, "sources change while a guest is written; what runs reads no source"},
 	{"github.com/prometheus/client_golang", []string{"host/metrics"}, "what is counted is told to one package"},
 	{"github.com/gofrs/flock", []string{"host/daemon"}, "who owns a process locks its folder"},
+	{"golang.org/x/sys/cpu", []string{"snapshot"}, "what the processor can do changes how fast pages are hashed, and nothing else"},
 	{"golang.org/x/sys", []string{"snapshot/paging", "snapshot/store", "host/engine", "host/node", "cmd/lockstep/screen"}, "the OS is at the edge"},
 	{"golang.org/x/term", []string{"cmd"}, "what is a terminal is the commands' affair"},
 	{"golang.org/x/time", []string{"client", "host/node", "snapshot/transfer"}, "a clock is at the edge"},
