@@ -286,7 +286,7 @@ type Kept struct {
 }
 
 // KeptFormat is the encoding of kept evidence.
-const KeptFormat canonical.Format = "LSk1"
+const KeptFormat canonical.Format = "LSk2"
 
 // Open reads kept evidence and verifies it by the membership that comes with it,
 // which is the word of the node that kept it.

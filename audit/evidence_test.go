@@ -216,7 +216,7 @@ func TestLedgerEvidence(t *testing.T) {
 func TestEvidenceVectors(t *testing.T) {
 	var b strings.Builder
 	members := panelOf(3)
-	fmt.Fprintf(&b, "members %x\n", canonical.Format("LSM1").Encode(members))
+	fmt.Fprintf(&b, "members %x\n", canonical.Format("LSM2").Encode(members))
 	stolen := record(0, 9)
 	stolen.Replica = "n2"
 	for _, e := range []audit.Evidence{

@@ -14,13 +14,18 @@ type Member struct {
 	Voter bool   // false: an observer, which follows and is not counted
 }
 
+// Operator is the ed25519 public key of a machine's operator; zeros where it has none. What it has signed is the operator's word
+// for whoever knows the membership, also where replicas lie.
+type Operator [ed25519.PublicKeySize]byte
+
 // Members is the membership of a machine after the entry at Seq. List is
 // ascending by ID.
 type Members struct {
-	_    struct{} `cbor:",toarray"`
-	Seq  ordering.Seq
-	Mode Mode // how votes count
-	List []Member
+	_        struct{} `cbor:",toarray"`
+	Seq      ordering.Seq
+	Mode     Mode // how votes count
+	List     []Member
+	Operator Operator
 }
 
 // Find returns the member of that id, or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,7 +49,8 @@ func (c *Client) askInfos(ctx context.Context) ([]host.Info, error) {
 }
 
 // Recoveries are the epochs of the machine that began on an operator's word, oldest first: what was accepted in an
-// earlier epoch beyond the base of one may be lost. It is the word of the voter that is furthest.
+// earlier epoch beyond the base of one may be lost. It is the word of the voter that is furthest, and where the machine has an
+// operator's key the operator's.
 func (c *Client) Recoveries(ctx context.Context) ([]epochs.Recovery, error) {
 	members, err := c.Members(ctx)
 	if err != nil {
@@ -69,7 +71,7 @@ func (c *Client) Recoveries(ctx context.Context) ([]epochs.Recovery, error) {
 	if best == nil {
 		return nil, errors.New("no voter answers")
 	}
-	return best.Recoveries, nil
+	return slices.DeleteFunc(best.Recoveries, func(r epochs.Recovery) bool { return r.Machine != c.opts.Machine || !r.HasWord(members) }), nil
 }
 
 // gather sends a request that many answer. It hands answers to add until add

@@ -108,7 +108,7 @@ func (c *Client) depart(hurry bool) bool {
 	session := c.session
 	session.Floor = c.floor
 	session.Responder = c.responders.number(c.members, time.Now())
-	sign := c.members.Mode == audit.Signed
+	sign := c.members.Mode == audit.Signed || !c.known.Load() // it may be asked for
 	var saved []byte
 	if c.opts.Save != nil {
 		saved = c.exportLocked()

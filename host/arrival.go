@@ -82,7 +82,7 @@ func (m *Machine) arriveDeploy(a *arrival, c Control, seq ordering.Seq) (Deploy,
 		return body, err
 	}
 	var err error
-	a.members, err = found(body.Members, a.config.Mode, seq)
+	a.members, err = found(body.Members, a.config, seq)
 	return body, err
 }
 

@@ -202,7 +202,7 @@ type Upgrade struct {
 
 // Formats of the control inputs' bodies.
 const (
-	DeployFormat  canonical.Format = "LSD1"
+	DeployFormat  canonical.Format = "LSD2"
 	JoinFormat    canonical.Format = "LSJ1"
 	QuitFormat    canonical.Format = "LSQ1"
 	UpgradeFormat canonical.Format = "LSU1"

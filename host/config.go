@@ -29,6 +29,9 @@ type Config struct {
 	// CheckpointEvery is the number of entries between checkpoints that need no
 	// CHECKPOINT input; 0 is DefaultCheckpointEvery.
 	CheckpointEvery uint64
+	// Operator is whose word has the machine go on where its voters cannot say from where; zeros: nobody's key is asked
+	// for. Like Mode it is the membership's.
+	Operator audit.Operator
 }
 
 // Defaults of Config. One unit of gas is about one simple instruction.
@@ -59,11 +62,12 @@ func (c Config) inherit(from Config) Config {
 	c.Mode = or(c.Mode, from.Mode)
 	c.AuditEvery = or(c.AuditEvery, from.AuditEvery)
 	c.CheckpointEvery = or(c.CheckpointEvery, from.CheckpointEvery)
+	c.Operator = or(c.Operator, from.Operator)
 	return c
 }
 
-func or[T audit.Mode | uint32 | uint64](v, byDefault T) T {
-	if v == 0 {
+func or[T comparable](v, byDefault T) T {
+	if v == *new(T) {
 		return byDefault
 	}
 	return v

@@ -46,7 +46,7 @@ type Stored struct {
 }
 
 // InfoFormat is the encoding of an info.
-const InfoFormat canonical.Format = "LSI1"
+const InfoFormat canonical.Format = "LSI2"
 
 // Sign sets the signature.
 func (i *Info) Sign(key ed25519.PrivateKey) { i.Signature = ed25519.Sign(key, i.signed()) }

@@ -7,60 +7,36 @@ import (
 )
 
 // MembersFormat is the encoding of a membership.
-const MembersFormat canonical.Format = "LSM1"
+const MembersFormat canonical.Format = "LSM2"
 
 // Learn judges what replicas say of the membership. With trusted empty, a
 // membership is believed when a majority of its own voters states it; else
 // when a majority of the trusted one's voters does, or of those of them that went on by
 // an operator's word. Of several, the newest; two different ones made by the same entry are believed
-// neither.
+// neither, and neither are two words for one epoch.
 func Learn(infos []Info, trusted audit.Members) (audit.Members, bool) {
 	m, ok := learn(infos, trusted)
 	if ok && m.Seq > trusted.Seq {
 		return m, true
 	}
-	for _, panel := range recovered(infos, trusted) {
-		if next, found := learn(infos, panel); found {
+	words := epochs.Words{Trusted: trusted}
+	for i := range infos {
+		infos[i].Tell(&words)
+	}
+	for _, panel := range words.Left {
+		if next, found := learn(infos, panel); found && words.Torn == 0 {
 			return next, true
 		}
 	}
 	return m, ok
 }
 
-// recovered are the memberships that recoveries have left of a trusted one, by the word of a voter
-// that it names. Where replicas may lie one's word is nothing: then there are none, and
-// whoever trusts a membership has to be told the next one.
-func recovered(infos []Info, trusted audit.Members) (panels []audit.Members) {
-	if trusted.Mode == audit.Signed {
-		return nil
+// Tell has those hear of the replica's recoveries who trust a membership that it votes in.
+func (i *Info) Tell(w *epochs.Words) {
+	key, voter := w.Trusted.Voter(i.Replica)
+	if voter && i.Verify(key) && len(i.Recoveries) <= maxRecoveries {
+		w.Hear(i.Machine, i.Recoveries)
 	}
-	for i := range infos {
-		in := &infos[i]
-		panel := trusted
-		key, voter := panel.Voter(in.Replica)
-		if !voter || !in.Verify(key) || len(in.Recoveries) > maxRecoveries {
-			continue
-		}
-		for j := range in.Recoveries {
-			panel = after(&in.Recoveries[j], in.Machine, panel)
-		}
-		if panel.Seq > trusted.Seq {
-			panels = append(panels, panel)
-		}
-	}
-	return panels
-}
-
-// after is a membership after a recovery, or the same if that does not follow from it.
-func after(r *epochs.Recovery, machine string, panel audit.Members) audit.Members {
-	if r.Machine != machine || r.Base.Seq < panel.Seq {
-		return panel
-	}
-	list, err := r.Members(panel)
-	if err != nil || len(list) == len(panel.List) {
-		return panel
-	}
-	return audit.Members{Seq: r.Base.Seq + 1, Mode: panel.Mode, List: list}
 }
 
 func learn(infos []Info, trusted audit.Members) (audit.Members, bool) {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"crypto/ed25519"
 	"slices"
 	"testing"
 
@@ -51,6 +52,68 @@ func TestLearnFollowsRecovery(t *testing.T) {
 			got, ok := Learn([]Info{in}, trusted)
 			if ok != c.ok || ok && got.Seq != in.Members.Seq {
 				t.Errorf("learned %v: %+v", ok, got)
+			}
+		})
+	}
+}
+
+// With an operator's key, replicas may lie and who knows three voters follows the one that an operator had go on, by that signature; and
+// without it nobody, in any mode. Of two words for one epoch neither is followed.
+func TestLearnFollowsWord(t *testing.T) {
+	operator := ed25519.NewKeyFromSeed(make([]byte, 32))
+	for name, c := range map[string]struct {
+		mode audit.Mode
+		harm func(v *voterSet, r *epochs.Recovery)
+		also func(v *voterSet, r *epochs.Recovery) // what another voter shows
+		ok   bool
+	}{
+		"word, signed":      {audit.Signed, nil, nil, true},
+		"word, majority":    {audit.Majority, nil, nil, true},
+		"no word, signed":   {audit.Signed, func(_ *voterSet, r *epochs.Recovery) { r.Word = nil }, nil, false},
+		"no word, majority": {audit.Majority, func(_ *voterSet, r *epochs.Recovery) { r.Word = nil }, nil, false},
+		"a replica's":       {audit.Signed, func(v *voterSet, r *epochs.Recovery) { r.GiveWord(v.keys[0]) }, nil, false},
+		"changed after it": {audit.Signed, func(v *voterSet, r *epochs.Recovery) {
+			r.Base.Seq++
+			r.Sign(v.keys[0])
+		}, nil, false},
+		"the same from two": {audit.Signed, nil, func(*voterSet, *epochs.Recovery) {}, true},
+		"another from another, of the operator": {audit.Signed, nil, func(v *voterSet, r *epochs.Recovery) {
+			r.Replica, r.Voters = "r1", []audit.ReplicaID{"r1"}
+			r.Sign(v.keys[1])
+			r.GiveWord(operator)
+		}, false},
+		"another from another, of its own": {audit.Signed, nil, func(v *voterSet, r *epochs.Recovery) {
+			r.Replica, r.Voters = "r1", []audit.ReplicaID{"r1"}
+			r.Sign(v.keys[1])
+			r.GiveWord(v.keys[1])
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVoters(3)
+			v.panel.Mode, v.panel.Operator = c.mode, audit.Operator(operator.Public().(ed25519.PublicKey))
+			r := epochs.Recovery{Machine: "m", Epoch: 1001, Base: ordering.Position{Epoch: 1, Seq: 5}, Replica: "r0", Voters: []audit.ReplicaID{"r0"}}
+			r.Sign(v.keys[0])
+			r.GiveWord(operator)
+			if c.harm != nil {
+				c.harm(v, &r)
+			}
+			infos := []Info{{Machine: "m", Replica: "r0", Deployed: true, Members: changed(v.panel, v.panel.List[:1], 6), Recoveries: []epochs.Recovery{r}}}
+			infos[0].Sign(v.keys[0])
+			if c.also != nil {
+				c.also(v, &r)
+				infos = append(infos, Info{Machine: "m", Replica: "r1", Deployed: true, Members: changed(v.panel, v.panel.List[1:2], 6), Recoveries: []epochs.Recovery{r}})
+				infos[1].Sign(v.keys[1])
+			}
+			got, ok := Learn(infos, v.panel)
+			if ok != c.ok || ok && (got.Seq != 6 || got.Operator != v.panel.Operator) {
+				t.Errorf("learned %v: %+v", ok, got)
+			}
+			words := epochs.Words{Trusted: v.panel}
+			for i := range infos {
+				infos[i].Tell(&words)
+			}
+			if torn, want := words.Torn, map[bool]ordering.Epoch{true: 1001}[name == "another from another, of the operator"]; torn != want {
+				t.Errorf("torn at %d, want %d", torn, want)
 			}
 		})
 	}

@@ -34,8 +34,8 @@ func notNameRune(r rune) bool {
 }
 
 // found checks the membership that a deploy names.
-func found(list []audit.Member, mode audit.Mode, seq ordering.Seq) (audit.Members, error) {
-	m := audit.Members{Seq: seq, Mode: mode, List: list}
+func found(list []audit.Member, config Config, seq ordering.Seq) (audit.Members, error) {
+	m := audit.Members{Seq: seq, Mode: config.Mode, List: list, Operator: config.Operator}
 	if len(list) > maxMembers {
 		return m, fmt.Errorf("%d replicas, want at most %d", len(list), maxMembers)
 	}
@@ -75,7 +75,7 @@ func join(m audit.Members, add audit.Member, seq ordering.Seq) (audit.Members, e
 	default:
 		list = slices.Insert(list, i, add)
 	}
-	next := audit.Members{Seq: seq, Mode: m.Mode, List: list}
+	next := changed(m, list, seq)
 	if next.Voters() == 0 {
 		return m, fmt.Errorf("replica %s is the last voter", add.ID)
 	}
@@ -88,9 +88,15 @@ func quit(m audit.Members, id audit.ReplicaID, seq ordering.Seq) (audit.Members,
 	if i < 0 {
 		return m, fmt.Errorf("replica %s is not a member", id)
 	}
-	next := audit.Members{Seq: seq, Mode: m.Mode, List: slices.Delete(slices.Clone(m.List), i, i+1)}
+	next := changed(m, slices.Delete(slices.Clone(m.List), i, i+1), seq)
 	if next.Voters() == 0 {
 		return m, fmt.Errorf("replica %s is the last voter", id)
 	}
 	return next, nil
+}
+
+// changed is the membership with another list, made at seq; the rest is as DEPLOY has set it.
+func changed(m audit.Members, list []audit.Member, seq ordering.Seq) audit.Members {
+	m.List, m.Seq = list, seq
+	return m
 }

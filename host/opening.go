@@ -35,8 +35,7 @@ func (m *Machine) enter(o *epochs.Opening, list []audit.Member, t *Transition) *
 	kept := m.recoveries[max(0, len(m.recoveries)+1-maxRecoveries):]
 	m.recoveries = append(slices.Clone(kept), o.Recovery[0])
 	if len(list) != len(m.members.List) {
-		next := m.members
-		next.Seq, next.List = m.seq, list
+		next := changed(m.members, list, m.seq)
 		m.members, t.Members = next, &next
 	}
 	return nil

@@ -50,9 +50,9 @@ func (m *Machine) inherit(a *arrival, body Deploy) error {
 	if err := a.origin.decode(man.System); err != nil {
 		return a.refuse(RefusedCheckpoint, err.Error())
 	}
-	mode := a.config.Mode // like the members, the new machine's
+	mode, operator := a.config.Mode, a.config.Operator // like the members, the new machine's
 	a.module, a.config = a.origin.module, body.Config.inherit(a.origin.config).Resolve(m.profile)
-	a.config.Mode = mode
+	a.config.Mode, a.config.Operator = mode, operator
 	switch err := a.config.Validate(m.profile); {
 	case !a.origin.deployed:
 		return a.refuse(RefusedCheckpoint, "checkpoint is of a machine without a guest")

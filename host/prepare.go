@@ -30,7 +30,7 @@ type Prepared struct {
 
 // Formats of preparing.
 const (
-	PrepareFormat  canonical.Format = "LSP1"
+	PrepareFormat  canonical.Format = "LSP2"
 	PreparedFormat canonical.Format = "LSG1"
 )
 

@@ -52,7 +52,7 @@ type systemRecord struct {
 }
 
 // systemFormat is the encoding of the system state.
-const systemFormat canonical.Format = "LSS1"
+const systemFormat canonical.Format = "LSS2"
 
 func (s *system) encode() []byte {
 	return systemFormat.Encode(systemRecord{

@@ -21,6 +21,8 @@ var (
 	ErrChoose = errors.New("there is more than one way on")
 	// ErrMoved says that the replica that was chosen is no longer where it was seen.
 	ErrMoved = errors.New("the replicas have moved on")
+	// ErrNoKey says that the machine has an operator's key, and the order none.
+	ErrNoKey = errors.New("the machine has an operator's key, and the order is not signed with it")
 )
 
 // Plan is a recovery that can be ordered.
@@ -30,6 +32,7 @@ type Plan struct {
 	Voters []audit.ReplicaID // that go on, ascending
 	Gone   []audit.ReplicaID // voters that are to be members no more
 	Losses []string          // what is given up or may be lost, a sentence for each replica
+	Latest ordering.Epoch    // that may be opened
 }
 
 // Plan says how the machine can go on: from one replica, "" for the best, without those that are gone for ever.
@@ -62,6 +65,7 @@ func (s *Survey) Plan(from audit.ReplicaID, gone []audit.ReplicaID) (Plan, error
 	slices.Sort(p.Voters)
 	preview := epochs.Recovery{Base: p.Base}
 	for j := range s.Stands {
+		p.Latest = max(p.Latest, s.Stands[j].Next, s.Stands[j].Last.Epoch+epochs.Leap)
 		if fork, _ := epochs.Fork(&s.Stands[i], &s.Stands[j]); fork < s.Stands[j].Last.Seq {
 			preview.Tails = append(preview.Tails, epochs.Tail{Replica: s.Stands[j].Replica, Last: s.Stands[j].Last, Fork: fork})
 		}
@@ -71,6 +75,17 @@ func (s *Survey) Plan(from audit.ReplicaID, gone []audit.ReplicaID) (Plan, error
 	}
 	p.Losses = preview.Losses()
 	return p, nil
+}
+
+// fits tells whether what a replica proposes is what was planned.
+func (p Plan) fits(r *epochs.Recovery, machine ordering.Name, reason string) error {
+	if r.Base != p.Base || r.Epoch > p.Latest {
+		return fmt.Errorf("%w: %s would open epoch %d after %v, and was seen at %v", ErrMoved, p.From, r.Epoch, r.Base, p.Base)
+	}
+	if r.Machine != string(machine) || r.Replica != p.From || !slices.Equal(r.Voters, p.Voters) || r.Reason != reason {
+		return fmt.Errorf("%s proposes another recovery than was ordered: machine %s from %s with %v, %q", p.From, r.Machine, r.Replica, r.Voters, r.Reason)
+	}
+	return nil
 }
 
 // unheard are voters that do not answer, or can state nothing.

@@ -9,6 +9,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host/admin"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 )
 
@@ -166,6 +167,36 @@ func TestSurveyBelievesSignatures(t *testing.T) {
 		}
 		if _, err := s.Plan("", []audit.ReplicaID{"n3"}); !errors.Is(err, ErrSilent) {
 			t.Errorf("%s: planned with one that can state nothing: %v", name, err)
+		}
+	}
+}
+
+// An operator signs what was planned and shown, and nothing else that a replica may propose.
+func TestProposal(t *testing.T) {
+	s := survey(t, 0, map[audit.ReplicaID]string{"n1": "abc"})
+	p, err := s.Plan("", []audit.ReplicaID{"n2", "n3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*epochs.Recovery)
+		moved  bool   // the replicas are to be asked again
+		says   string // "": it is signed
+	}{
+		"as planned":      {func(*epochs.Recovery) {}, false, ""},
+		"more was read":   {func(r *epochs.Recovery) { r.Base = path("abcd")[4] }, true, "would open"},
+		"another chain":   {func(r *epochs.Recovery) { r.Base = path("abd")[3] }, true, "would open"},
+		"a later epoch":   {func(r *epochs.Recovery) { r.Epoch++ }, true, "would open epoch 1002"},
+		"another machine": {func(r *epochs.Recovery) { r.Machine = "k" }, false, "another recovery"},
+		"another voter":   {func(r *epochs.Recovery) { r.Voters = []audit.ReplicaID{"n1", "n2"} }, false, "another recovery"},
+		"from another":    {func(r *epochs.Recovery) { r.Replica = "n2" }, false, "another recovery"},
+		"another reason":  {func(r *epochs.Recovery) { r.Reason = "it asked for it" }, false, "another recovery"},
+	} {
+		r := epochs.Recovery{Machine: "m", Epoch: 1 + epochs.Leap, Base: p.Base, Replica: "n1", Voters: []audit.ReplicaID{"n1"}, Reason: "fire"}
+		c.change(&r)
+		err := p.fits(&r, "m", "fire")
+		if errors.Is(err, ErrMoved) != c.moved || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q, moved %v", name, err, c.says, c.moved)
 		}
 	}
 }

@@ -10,6 +10,7 @@ package recovery
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -194,27 +195,47 @@ func (s *Survey) hear(h admin.Heard) {
 }
 
 // Order has the replica of a plan open the next epoch. It is ErrNotNeeded or ErrMoved if what was surveyed is no
-// longer so; then the replicas are to be surveyed again.
-func (c *Cluster) Order(ctx context.Context, p Plan, reason string) (epochs.Recovery, error) {
-	var none epochs.Recovery
+// longer so; then the replicas are to be surveyed again. Where the machine has an operator's key, those that go on stop first, and
+// what the replica proposes, if it is what was planned, is signed with key; nil: there is none.
+func (c *Cluster) Order(ctx context.Context, p Plan, reason string, key ed25519.PrivateKey) (epochs.Recovery, error) {
 	q := admin.RecoverRequest{Machine: c.Machine, Base: p.Base, Voters: p.Voters, Reason: reason}
-	m, err := c.Conn.RequestWithContext(ctx, admin.RecoverSubject(p.From), admin.RecoverFormat.Encode(q))
+	r, proposed, err := c.order(ctx, p.From, q)
+	switch {
+	case err != nil || !proposed:
+		return r, err
+	case key == nil:
+		return r, ErrNoKey
+	}
+	if err := p.fits(&r, c.Machine, reason); err != nil {
+		return r, err
+	}
+	r.GiveWord(key)
+	q.Word = []epochs.Recovery{r}
+	if r, proposed, err = c.order(ctx, p.From, q); err == nil && proposed {
+		err = fmt.Errorf("order %s to go ahead: it asks again for what was signed", p.From)
+	}
+	return r, err
+}
+
+// order asks one node once.
+func (c *Cluster) order(ctx context.Context, from audit.ReplicaID, q admin.RecoverRequest) (r epochs.Recovery, proposed bool, err error) {
+	m, err := c.Conn.RequestWithContext(ctx, admin.RecoverSubject(from), admin.RecoverFormat.Encode(q))
 	if err != nil {
-		return none, fmt.Errorf("order %s to go ahead: %w", p.From, err)
+		return r, false, fmt.Errorf("order %s to go ahead: %w", from, err)
 	}
 	var a admin.RecoverResponse
 	if err := admin.RecoverResponseFormat.Decode(m.Data, &a); err != nil {
-		return none, fmt.Errorf("order %s to go ahead: %w", p.From, err)
+		return r, false, fmt.Errorf("order %s to go ahead: %w", from, err)
 	}
 	switch {
 	case a.NotNeeded:
-		return none, fmt.Errorf("%w: %s", ErrNotNeeded, strings.TrimPrefix(a.Error, ErrNotNeeded.Error()+": "))
+		return r, false, fmt.Errorf("%w: %s", ErrNotNeeded, strings.TrimPrefix(a.Error, ErrNotNeeded.Error()+": "))
 	case a.Moved:
-		return none, fmt.Errorf("%w: %s", ErrMoved, a.Error)
+		return r, false, fmt.Errorf("%w: %s", ErrMoved, a.Error)
 	case len(a.Recovery) != 1:
-		return none, fmt.Errorf("order %s to go ahead: %s", p.From, a.Error)
+		return r, false, fmt.Errorf("order %s to go ahead: %s", from, a.Error)
 	}
-	return a.Recovery[0], nil
+	return a.Recovery[0], a.Proposed, nil
 }
 
 // Await waits until those that go on vote in the epoch that a recovery opened.

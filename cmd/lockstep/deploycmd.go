@@ -43,7 +43,7 @@ type deployed struct {
 func deployCommand(r *remote) *cobra.Command {
 	d := deployment{}
 	var bound *bounds
-	var checkpoint string
+	var checkpoint, mode, operator string
 	c := &cobra.Command{
 		Use:   "deploy MACHINE {GUEST.wasm | --checkpoint ROOT}",
 		Short: "Make a machine: its log, its replicas and its guest",
@@ -54,9 +54,16 @@ Replicas go to three nodes that host the fewest machines, or to those named with
 --on. With one node there is one replica, which no fault is survived with.
 
 With --checkpoint the machine begins from a state that 'lockstep checkpoint import'
-has put on most of these nodes, with the guest that the state is of.`,
+has put on most of these nodes, with the guest that the state is of.
+
+--mode says what its outputs are proof against: crash (replicas that only stop; the
+first answer counts), majority (that are wrong without meaning to be), signed (replicas
+and clients that lie). With --operator-nkey 'recover' needs the seed of that key, and
+replicas and clients know by its signature that it was the operator who gave the word:
+in mode signed nothing else tells them. Both are for the machine's life.`,
 		Example: `  lockstep deploy counter counter.wasm
-  lockstep deploy kv kv.wasm --on n1,n2,n3 --memory 1GiB`,
+  lockstep deploy kv kv.wasm --on n1,n2,n3 --memory 1GiB
+  lockstep deploy kv kv.wasm --mode signed --operator-nkey operator.nk`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if (len(args) == 2) == (checkpoint != "") {
@@ -67,6 +74,9 @@ has put on most of these nodes, with the guest that the state is of.`,
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
 			if err := bound.take(); err != nil {
+				return err
+			}
+			if err := d.against(mode, operator); err != nil {
 				return err
 			}
 			if checkpoint != "" {
@@ -93,11 +103,24 @@ has put on most of these nodes, with the guest that the state is of.`,
 	bound = boundFlags(fs, &d.config)
 	fs.StringVar(&checkpoint, "checkpoint", "", "root of an imported checkpoint to begin from")
 	fs.StringSliceVar(&d.on, "on", nil, "nodes that get a replica")
+	fs.StringVar(&mode, "mode", audit.Majority.String(), "crash, majority or signed")
+	fs.StringVar(&operator, "operator-nkey", "", "public nkey of the machine's operator, or a file with its seed, as 'lockstep init' writes operator.nk")
 	fs.IntVar(&d.replicas, "replicas", 0, "number of replicas, odd (default: 3, or 1 where there are fewer nodes)")
 	fs.TextVar(&d.logBytes, "log-bytes", daemon.Size(0), "bound on the log; a full log refuses inputs (0: 1GiB)")
 	fs.Uint64Var(&d.config.AuditEvery, "audit-every", 0, fmt.Sprintf("entries between audits (0: %d)", host.DefaultAuditEvery))
 	fs.Uint64Var(&d.config.CheckpointEvery, "checkpoint-every", 0, fmt.Sprintf("entries between checkpoints (0: %d)", host.DefaultCheckpointEvery))
 	return c
+}
+
+// against takes what the machine is to be proof against, and whose word it follows, "" for nobody's.
+func (d *deployment) against(mode, operator string) (err error) {
+	if d.config.Mode, err = audit.ParseMode(mode); err != nil {
+		return usage("%w", err)
+	}
+	if operator != "" {
+		d.config.Operator, err = readOperator(operator)
+	}
+	return err
 }
 
 // deploy has nodes host the machine and orders its first input.

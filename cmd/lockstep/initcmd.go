@@ -79,7 +79,7 @@ func tellCluster(w io.Writer, cluster found.Cluster, context string) error {
 	if n := len(cluster.Nodes); n < 3 || n%2 == 0 {
 		_, _ = fmt.Fprintf(w, "note          of %d nodes, %d may fail: 3 bear one failure, 5 bear two\n", n, (n-1)/2)
 	}
-	_, _ = fmt.Fprintf(w, "operators     %s\nclients       %s\nnats itself   %s\n", cluster.Admin, cluster.Client, cluster.System)
+	_, _ = fmt.Fprintf(w, "operators     %s\nclients       %s\nnats itself   %s\nrecoveries    %s\n", cluster.Admin, cluster.Client, cluster.System, cluster.Operator)
 	var err error
 	ca := ""
 	if cluster.CA != "" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,7 +18,7 @@ import (
 	"lockstep/guests/examples/kv"
 )
 
-// Two of three nodes are gone for ever, with their disks. Calls get FAIL; recover says what it would take, restores service
+// Two of three nodes are gone for ever, with their disks, and replicas may lie. Calls get FAIL; recover says what it would take, restores service
 // with everything that the survivor had, and says what may be lost, also later. The survivor starts again alone, and new nodes
 // join in the places of those that are gone. The servers have room for one log of the machine and no second one beside it.
 func TestRecover(t *testing.T) {
@@ -28,7 +29,8 @@ func TestRecover(t *testing.T) {
 	if err := os.WriteFile(wasm, kv.V2, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.must("deploy", "kv", wasm)
+	operator := []string{"--operator-nkey", filepath.Join(n.dir, "c", "operator.nk")}
+	n.must(append([]string{"deploy", "kv", wasm, "--mode", "signed"}, operator...)...)
 	cl := n.client("client.nk")
 	n.count(cl, 1, 50)
 	proof := n.prove(cl)
@@ -53,11 +55,14 @@ func TestRecover(t *testing.T) {
 	n.refused("recover", "does not answer", "kv", "--lost", "n3")
 	n.refused("recover", "n9 is no voter", "kv", "--lost", "n9")
 	n.refused("recover", "n1 is not gone: it answers", "kv", "--lost", "n1,n2,n3")
-	n.refused("recover", "nothing was done: say --yes", append([]string{"kv"}, lost...)...)
-	if _, errs, code := n.lockstep("recover", "kv", "--lost", "n2,n3", "--yes"); code != exitUsage || !strings.Contains(errs, "--system-nkey") {
+	n.refused("recover", "nothing was done: say --yes", slices.Concat([]string{"kv"}, lost, operator)...)
+	if _, errs, code := n.lockstep(append([]string{"recover", "kv", "--lost", "n2,n3", "--yes"}, operator...)...); code != exitUsage || !strings.Contains(errs, "--system-nkey") {
 		t.Errorf("without the servers' login: exit code %d, %s", code, errs)
 	}
-	out := n.must(append([]string{"recover", "kv", "--yes", "--reason", "the hall burned"}, lost...)...)
+	if _, errs, code := n.lockstep(append([]string{"recover", "kv", "--yes"}, lost...)...); code != exitUsage || !strings.Contains(errs, "was deployed with operator's key U") {
+		t.Errorf("without the operator's key: exit code %d, %s", code, errs)
+	}
+	out := n.must(slices.Concat([]string{"recover", "kv", "--yes", "--reason", "the hall burned"}, lost, operator)...)
 	for _, want := range []string{"kv would go on after seq", "n2 is gone", "n3 is gone", "kv goes on in epoch 1001"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("recover does not say %q:\n%s", want, out)

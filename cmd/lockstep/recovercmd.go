@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,8 @@ type recovering struct {
 	from    string
 	reason  string
 	system  string
+	nkey    string // file
+	key     ed25519.PrivateKey
 	yes     bool
 	sure    bool // the operator has given his word
 }
@@ -51,7 +54,8 @@ goes on from that replica in its next epoch, with the voters that answer; --lost
 those that are gone for ever, which are members no more. It is refused where the replicas
 go on by themselves. What was decided stays in the machine's state: 'status' tells it.
 
-Servers of nodes that are gone are forgotten too, which needs --system-nkey. Do not start
+Servers of nodes that are gone are forgotten too, which needs --system-nkey. A machine that
+was deployed with an operator's key needs its signature: --operator-nkey. Do not start
 a node again that was lost, unless by 'lockstep join' under a new name.`,
 		Example: `  lockstep recover kv                                             # what is there, and what can be done
   lockstep recover kv --lost n2,n3 --system-nkey system.nk        # two of three are gone for ever
@@ -67,6 +71,7 @@ a node again that was lost, unless by 'lockstep join' under a new name.`,
 	c.Flags().StringVar(&v.from, "from", "", "node whose replica the machine goes on from (default: the one that is furthest)")
 	c.Flags().StringVar(&v.reason, "reason", "", "why, for whoever asks later")
 	c.Flags().BoolVar(&v.yes, "yes", false, "do it without asking")
+	c.Flags().StringVar(&v.nkey, "operator-nkey", "", "file with the seed of the operator's key that the machine was deployed with")
 	systemFlag(c, &v.system)
 	return c
 }
@@ -107,6 +112,9 @@ func (v *recovering) run() error {
 	plan, err := survey.Plan(audit.ReplicaID(v.from), replicaIDs(v.lost))
 	if showErr := v.showSurvey(survey, plan, err); showErr != nil || err != nil {
 		return errors.Join(hint(err), showErr)
+	}
+	if v.key, err = signer(v.machine, survey.Members.Operator, v.nkey); err != nil {
+		return err
 	}
 	if err := v.confirm(); err != nil {
 		return err
@@ -210,7 +218,7 @@ func (v *recovering) order(ctx context.Context, cluster *recovery.Cluster) (done
 			return done, err
 		}
 		v.step(fmt.Sprintf("having %s go ahead after seq %d", p.From, p.Base.Seq))
-		if done, err = cluster.Order(ctx, p, v.reason); err == nil {
+		if done, err = cluster.Order(ctx, p, v.reason, v.key); err == nil {
 			return done, cluster.Await(ctx, done)
 		}
 		if !errors.Is(err, recovery.ErrMoved) {
@@ -275,6 +283,7 @@ type recoverySurvey struct {
 	Ways     []recoveryWay     `json:"ways"`
 	Plan     *recoveryPlan     `json:"plan,omitempty"`
 	Why      string            `json:"why_not,omitempty"`
+	Operator string            `json:"operator,omitempty"` // public key that a recovery is to be signed with
 }
 
 type recoveryReplica struct {

@@ -73,6 +73,9 @@ func texts(ids []audit.ReplicaID) []string {
 
 func surveyOf(s *recovery.Survey) recoverySurvey {
 	out := recoverySurvey{Machine: string(s.Machine), Ways: []recoveryWay{}}
+	if s.Members.Operator != (audit.Operator{}) {
+		out.Operator = operatorText(s.Members.Operator)
+	}
 	for i := range s.Replicas {
 		r := &s.Replicas[i]
 		_, voter := s.Members.Voter(r.ID)
@@ -131,6 +134,9 @@ func writeSurvey(to io.Writer, s recoverySurvey) error {
 		for _, w := range s.Ways {
 			_, _ = fmt.Fprintf(to, "  to seq %d: %s\n", w.Seq, strings.Join(w.Nodes, ", "))
 		}
+	}
+	if s.Operator != "" {
+		_, _ = fmt.Fprintf(to, "a recovery is to be signed with operator's key %s\n", s.Operator)
 	}
 	if p := s.Plan; p != nil {
 		_, _ = fmt.Fprintf(to, "\n%s would go on after seq %d from %s, with %s. What that loses:\n", s.Machine, p.Seq, p.From, strings.Join(p.Voters, ", "))

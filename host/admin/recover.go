@@ -48,13 +48,18 @@ type RecoverRequest struct {
 	Base    ordering.Position // that the replica was seen at; it may have come further
 	Voters  []audit.ReplicaID // that go on, ascending, the node's own among them
 	Reason  string            // at most audit.MaxReason bytes
+	// Word is what the node proposed, signed by the operator: at most one.
+	Word []epochs.Recovery
 }
 
 // RecoverResponse says what became of it.
 type RecoverResponse struct {
 	_        struct{} `cbor:",toarray"`
 	Node     audit.ReplicaID
-	Recovery []epochs.Recovery // one if it is done
+	Recovery []epochs.Recovery // one if it is done, or proposed
+	// Proposed says that the machine has an operator's key: nothing is opened, and the order is to be given again with the
+	// recovery signed.
+	Proposed bool
 	// NotNeeded says that the replicas go on by themselves, Moved that the replica is not where it was seen.
 	NotNeeded bool
 	Moved     bool
@@ -65,6 +70,6 @@ type RecoverResponse struct {
 const (
 	StandsFormat          canonical.Format = "LNS1"
 	StandsResponseFormat  canonical.Format = "LNT1"
-	RecoverFormat         canonical.Format = "LNC1"
-	RecoverResponseFormat canonical.Format = "LND1"
+	RecoverFormat         canonical.Format = "LNC2"
+	RecoverResponseFormat canonical.Format = "LND2"
 )

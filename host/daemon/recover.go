@@ -50,7 +50,11 @@ func (d *Desk) answerRecover(m *nats.Msg) {
 	err := admin.RecoverFormat.Decode(m.Data, &q)
 	if err == nil {
 		var rec epochs.Recovery
-		if rec, err = d.recover(q); err == nil {
+		rec, err = d.recover(q)
+		if answer.Proposed = errors.Is(err, epochs.ErrNoWord) && len(q.Word) == 0; answer.Proposed {
+			err = nil
+		}
+		if err == nil {
 			answer.Recovery = []epochs.Recovery{rec}
 		}
 	}
@@ -65,10 +69,14 @@ func (d *Desk) recover(q admin.RecoverRequest) (epochs.Recovery, error) {
 	if r == nil {
 		return epochs.Recovery{}, fmt.Errorf("machine %s is not hosted here", q.Machine)
 	}
-	if len(q.Reason) > audit.MaxReason {
-		return epochs.Recovery{}, fmt.Errorf("reason has %d bytes, want at most %d", len(q.Reason), audit.MaxReason)
+	if len(q.Reason) > audit.MaxReason || len(q.Word) > 1 {
+		return epochs.Recovery{}, fmt.Errorf("reason has %d bytes, want at most %d; %d recoveries are signed, want at most 1", len(q.Reason), audit.MaxReason, len(q.Word))
+	}
+	order := node.Order{Base: q.Base, Voters: q.Voters, Reason: q.Reason}
+	if len(q.Word) > 0 {
+		order.Word = &q.Word[0]
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
-	return r.Recover(ctx, q.Base, q.Voters, q.Reason)
+	return r.Recover(ctx, order)
 }

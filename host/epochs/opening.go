@@ -25,7 +25,7 @@ type Opening struct {
 const maxStands = 31
 
 // OpeningFormat is the encoding of an opening.
-const OpeningFormat canonical.Format = "LSo1"
+const OpeningFormat canonical.Format = "LSo2"
 
 // ErrNoOpening says that an entry of a later epoch does not prove that its epoch goes on from
 // where the machine is.

@@ -1,7 +1,9 @@
 package epochs
 
 import (
+	"crypto/ed25519"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -56,11 +58,45 @@ func openings(t testing.TB) (panel audit.Members, named []string, list map[strin
 	add("recovery-of-one-that-goes-on", func(o *Opening) { recover(o, "r0"); o.Stands = nil })
 	add("recovery-without-need", func(o *Opening) { recover(o, "r0", "r1") })
 	add("recovery-elsewhere", func(o *Opening) { recover(o, "r0"); o.Base = v.paths[2][22] })
+	given := func(o *Opening) *Recovery {
+		recover(o, "r0")
+		o.Recovery[0].GiveWord(operator)
+		return &o.Recovery[0]
+	}
+	add("word", func(o *Opening) { given(o) })
+	add("word-of-the-replica", func(o *Opening) { given(o).GiveWord(v.keys[0]) })
+	add("word-cut", func(o *Opening) { r := given(o); r.Word = r.Word[:63] })
+	add("word-broken", func(o *Opening) { given(o).Word[10] ^= 1 })
+	add("word-of-another-machine", func(o *Opening) { replay(v, given(o), func(r *Recovery) { r.Machine = "n" }) })
+	add("word-of-another-epoch", func(o *Opening) { replay(v, given(o), func(r *Recovery) { r.Epoch = 1002 }) })
+	add("word-of-another-base", func(o *Opening) { replay(v, given(o), func(r *Recovery) { r.Base = v.paths[0][10] }) })
+	add("word-for-others", func(o *Opening) { replay(v, given(o), func(r *Recovery) { r.Voters = []audit.ReplicaID{"r0", "r2"} }) })
+	add("word-for-another", func(o *Opening) { replay(v, given(o), func(r *Recovery) { r.Replica = "r1" }) })
+	add("word-without-the-replica", func(o *Opening) { r := given(o); r.Signature = r.Word })
 	return v.panel, named, list
 }
 
-// TestOpeningVectors pins what opens an epoch, in a file that other implementations can read: the membership,
-// and lines "opening", a name, whether it proves, and the opening in hexadecimal.
+// operator is the key of the machine's operator, where it has one.
+var operator = ed25519.NewKeyFromSeed([]byte("the key of the machine's operato"))
+
+// under is a membership with an operator's key.
+func under(panel audit.Members) audit.Members {
+	panel.Operator = audit.Operator(operator.Public().(ed25519.PublicKey))
+	return panel
+}
+
+// replay puts an operator's word that was given for another recovery under one that is signed by its replica.
+func replay(v *voterSet, r *Recovery, change func(*Recovery)) {
+	other := *r
+	change(&other)
+	other.GiveWord(operator)
+	r.Word = other.Word
+	r.Sign(v.keys[0])
+}
+
+// TestOpeningVectors pins what opens an epoch, in a file that other implementations can read: the membership, an operator's
+// key, and lines "opening", a name, whether it proves where the membership has no operator's key, whether where it has this, and
+// the opening in hexadecimal.
 func TestOpeningVectors(t *testing.T) {
 	const file = "testdata/openings.txt"
 	panel, named, list := openings(t)
@@ -68,6 +104,7 @@ func TestOpeningVectors(t *testing.T) {
 	for _, m := range panel.List {
 		fmt.Fprintf(&b, "voter %s %s\n", m.ID, hex.EncodeToString(m.Key))
 	}
+	fmt.Fprintf(&b, "operator %x\n", under(panel).Operator)
 	for _, name := range named {
 		o := list[name]
 		text := OpeningFormat.Encode(o)
@@ -75,7 +112,7 @@ func TestOpeningVectors(t *testing.T) {
 		if err := OpeningFormat.Decode(text, &read); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		fmt.Fprintf(&b, "opening %s %v %x\n", name, read.Verify(panel) == nil, text)
+		fmt.Fprintf(&b, "opening %s %v %v %x\n", name, read.Verify(panel) == nil, read.Verify(under(panel)) == nil, text)
 	}
 	if *update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
@@ -102,7 +139,7 @@ func FuzzOpening(f *testing.F) {
 	for _, name := range named {
 		o := list[name]
 		f.Add(OpeningFormat.Encode(o))
-		if o.Verify(panel) == nil {
+		if o.Verify(panel) == nil || o.Verify(under(panel)) == nil {
 			proved[o.Base] = true
 		}
 	}
@@ -114,8 +151,33 @@ func FuzzOpening(f *testing.F) {
 		if again := OpeningFormat.Encode(o); string(again) != string(text) {
 			t.Fatalf("%x decodes, and encodes to %x", text, again)
 		}
-		if o.Verify(panel) == nil && !proved[o.Base] {
+		if (o.Verify(panel) == nil || o.Verify(under(panel)) == nil) && !proved[o.Base] {
 			t.Fatalf("%x is proved to go on after %v", text, o.Base)
 		}
 	})
+}
+
+// What an operator's signature is worth: with a key in the membership a recovery is nothing without, in every mode, and no other
+// signature is one; without a key it is as it was, and a signature is refused that nobody could check.
+func TestWord(t *testing.T) {
+	panel, named, list := openings(t)
+	for _, mode := range []audit.Mode{audit.Crash, audit.Majority, audit.Signed} {
+		panel.Mode = mode
+		for _, name := range named {
+			o := list[name]
+			if len(o.Recovery) == 0 {
+				continue
+			}
+			if got, want := o.Verify(panel) == nil, name == "recovery"; mode != audit.Crash && got != want {
+				t.Errorf("%v, without an operator's key, %s proves: %v", mode, name, got)
+			}
+			err := o.Verify(under(panel))
+			if got, want := err == nil, name == "word"; mode != audit.Crash && got != want || got && !want {
+				t.Errorf("%v, with an operator's key, %s proves: %v, %v", mode, name, got, err)
+			}
+			if name == "recovery" && !errors.Is(err, ErrNoWord) {
+				t.Errorf("%v, with an operator's key, a recovery without its signature is %v", mode, err)
+			}
+		}
+	}
 }

@@ -1,7 +1,9 @@
 package epochs
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,7 +14,8 @@ import (
 
 // Recovery is an operator's word for where an epoch goes on from, where no majority can state
 // anything or what it states leaves more than one way on. The replica whose journal the epoch goes on
-// from signs it, and the machine keeps it: whoever asks later is told what may have been lost.
+// from signs it, and the machine keeps it: whoever asks later is told what may have been lost. Where the membership has
+// an operator's key the operator signs it too, and it is nothing without.
 type Recovery struct {
 	_       struct{} `cbor:",toarray"`
 	Machine string
@@ -25,6 +28,7 @@ type Recovery struct {
 	Tails     []Tail // what is given up or may be, ascending by replica
 	Reason    string // the operator's
 	Signature []byte // of Replica, over all of the above
+	Word      []byte // the operator's signature, over the same; empty where there is no operator's key
 }
 
 // Leap is how many epochs ahead an operator's word goes. Those that it leaves out may be a majority of what they know, and
@@ -33,7 +37,7 @@ type Recovery struct {
 const Leap = 1000
 
 // RecoveryFormat is the encoding of a recovery.
-const RecoveryFormat canonical.Format = "LSy1"
+const RecoveryFormat canonical.Format = "LSy2"
 
 // maxTails bounds the tails of a recovery: one of each member.
 const maxTails = 31
@@ -53,11 +57,29 @@ type Tail struct {
 // Entries is the number of entries beyond the fork that the replica is known to have had.
 func (t Tail) Entries() uint64 { return uint64(max(t.Last.Seq, t.Fork) - t.Fork) }
 
-// Sign sets the signature.
+// ErrNoWord says that the membership has an operator's key, and a recovery is not signed with it.
+var ErrNoWord = errors.New("it is not signed with the key of the machine's operator")
+
+// Sign sets the replica's signature.
 func (r *Recovery) Sign(key ed25519.PrivateKey) { r.Signature = ed25519.Sign(key, r.signed()) }
 
+// GiveWord sets the operator's signature.
+func (r *Recovery) GiveWord(key ed25519.PrivateKey) { r.Word = ed25519.Sign(key, r.signed()) }
+
+// HasWord tells whether the recovery is an operator's word as a membership wants it: it is signed with the operator's key, or
+// there is none.
+func (r *Recovery) HasWord(panel audit.Members) bool {
+	if panel.Operator == (audit.Operator{}) {
+		return len(r.Word) == 0
+	}
+	return ed25519.Verify(panel.Operator[:], r.signed(), r.Word)
+}
+
+// equals tells whether another recovery decides the same, whoever has signed it.
+func (r *Recovery) equals(o *Recovery) bool { return bytes.Equal(r.signed(), o.signed()) }
+
 func (r Recovery) signed() []byte {
-	r.Signature = nil
+	r.Signature, r.Word = nil, nil
 	return RecoveryFormat.Encode(r)
 }
 
@@ -74,6 +96,10 @@ func (r *Recovery) Members(panel audit.Members) ([]audit.Member, error) {
 		return nil, fmt.Errorf("replica %q, which goes ahead, is not among the voters that go on, %v", r.Replica, r.Voters)
 	case !ed25519.Verify(key, r.signed(), r.Signature):
 		return nil, audit.ErrSignature
+	case !r.HasWord(panel) && panel.Operator == (audit.Operator{}):
+		return nil, errors.New("it has an operator's signature, and the machine no operator's key")
+	case !r.HasWord(panel):
+		return nil, ErrNoWord
 	}
 	var list []audit.Member
 	for _, m := range panel.List {

@@ -102,7 +102,8 @@ func (r *Replica) seek(now time.Time) ordering.Epoch {
 
 // leftAt is the epoch of those who went on without this replica, if it is no voter any more: by the ordered membership, or
 // by an operator's word, when those that it knew to vote will never be a majority again. Its promise counts for nobody there, and what
-// it is to find there has to prove itself as ever. 0: there are none.
+// it is to find there has to prove itself as ever. 0: there are none. Where an operator gave two words for one epoch it goes to neither,
+// since what it then says of the membership would count for that one: it waits for the epoch after.
 func (r *Replica) leftAt() ordering.Epoch {
 	known := r.machine.Members()
 	if known.Voters() == 0 {
@@ -111,6 +112,14 @@ func (r *Replica) leftAt() ordering.Epoch {
 	infos, err := r.gather(leftPatience, func(infos []host.Info) bool { return voters(infos, known) >= known.Voters() })
 	if err != nil {
 		return 0
+	}
+	words := epochs.Words{Trusted: known}
+	for i := range infos {
+		infos[i].Tell(&words)
+	}
+	if words.Torn > 0 && words.Torn <= r.promise.Epoch+maxAhead {
+		r.logger.Error("an operator gave two different words for one epoch: this replica follows neither, and votes no more", "epoch", uint64(words.Torn))
+		return words.Torn + 1
 	}
 	panel, ok := host.Learn(infos, known)
 	if _, voter := panel.Voter(r.id); !ok || voter {

@@ -73,16 +73,25 @@ func (r *Replica) Standing(points []ordering.Seq) Standing {
 	return out
 }
 
-// Recover opens the machine's next epoch after this replica's last entry, with voters alone, on an operator's
-// word. base is where the operator saw the replica: it must have that still, and may have more.
-func (r *Replica) Recover(ctx context.Context, base ordering.Position, voters []audit.ReplicaID, reason string) (epochs.Recovery, error) {
+// Order is what an operator has a replica do: to open the machine's next epoch after its last entry, with some voters alone.
+type Order struct {
+	Base   ordering.Position // where the operator saw the replica: it must have that still, and may have more
+	Voters []audit.ReplicaID // ascending
+	Reason string
+	// Word is what the replica proposed, signed by the operator, where the machine has an operator's key; nil at first.
+	Word *epochs.Recovery
+}
+
+// Recover carries out an operator's order. Where the machine has an operator's key and the order no word, the replica and those that
+// are to go on only stop, and what it proposes is returned with epochs.ErrNoWord.
+func (r *Replica) Recover(ctx context.Context, o Order) (epochs.Recovery, error) {
 	type result struct {
 		recovery epochs.Recovery
 		err      error
 	}
 	done := make(chan result, 1)
 	ask := func(r *Replica) {
-		rec, err := r.recover(ctx, base, voters, reason)
+		rec, err := r.recover(ctx, o)
 		done <- result{rec, err}
 	}
 	select {
@@ -96,23 +105,23 @@ func (r *Replica) Recover(ctx context.Context, base ordering.Position, voters []
 	}
 }
 
-func (r *Replica) recover(ctx context.Context, base ordering.Position, voters []audit.ReplicaID, reason string) (epochs.Recovery, error) {
+func (r *Replica) recover(ctx context.Context, o Order) (epochs.Recovery, error) {
 	var none epochs.Recovery
 	ctx, cancel := context.WithTimeout(ctx, 2*renewPatience)
 	defer cancel()
-	if at, err := r.journal.At(base.Seq); err != nil || at != base {
-		return none, fmt.Errorf("%w: it was to have %v: %w", ErrMoved, base, errors.Join(err, r.journal.Err()))
+	if at, err := r.journal.At(o.Base.Seq); err != nil || at != o.Base {
+		return none, fmt.Errorf("%w: it was to have %v: %w", ErrMoved, o.Base, errors.Join(err, r.journal.Err()))
 	}
 	if err := r.needed(ctx); err != nil {
 		return none, err
 	}
-	if err := r.stopFor(promise{Next: r.promise.Epoch + epochs.Leap, Reason: "an operator orders a recovery: " + reason}); err != nil {
+	if err := r.stopFor(promise{Next: r.promise.Epoch + epochs.Leap, Reason: "an operator orders a recovery: " + o.Reason}); err != nil {
 		return none, err
 	}
 	if err := r.applyJournal(); err != nil {
 		return none, err
 	}
-	stands, err := r.stopped(ctx, voters)
+	stands, err := r.stopped(ctx, o.Voters)
 	if err != nil {
 		return none, err
 	}
@@ -120,17 +129,16 @@ func (r *Replica) recover(ctx context.Context, base ordering.Position, voters []
 	if v := epochs.Decide(string(r.name), stands, panel, r.promise.Next); v.Decided {
 		return none, fmt.Errorf("%w: statements of %d voters lead to %v: the replicas go on from there by themselves", ErrNotNeeded, len(stands), v.Base)
 	}
-	rec := epochs.Recovery{
-		Machine: string(r.name), Epoch: r.promise.Next, Base: r.journal.Durable(), Replica: r.id, Voters: voters, Reason: reason,
-		Tails: r.tails(stands, voters),
+	rec, err := r.word(o, stands)
+	if err != nil {
+		return none, err
 	}
-	rec.Sign(r.key)
 	opening := epochs.Opening{Machine: rec.Machine, Epoch: rec.Epoch, Base: rec.Base, Stands: stands, Recovery: []epochs.Recovery{rec}}
 	if err := opening.Verify(panel); err != nil {
-		return none, fmt.Errorf("open epoch %d: %w", rec.Epoch, err)
+		return rec, fmt.Errorf("open epoch %d: %w", rec.Epoch, err)
 	}
 	r.logger.Warn("an operator has the machine go on from here", "epoch", uint64(rec.Epoch), "after", rec.Base.String(),
-		"voters", fmt.Sprint(voters), "lost", strings.Join(rec.Losses(), "; "), "reason", reason)
+		"voters", fmt.Sprint(rec.Voters), "lost", strings.Join(rec.Losses(), "; "), "reason", rec.Reason)
 	if err := r.seed(ctx, opening, r.lowest(stands)); err != nil {
 		return none, fmt.Errorf("make the log of epoch %d: %w", rec.Epoch, err)
 	}
@@ -143,6 +151,22 @@ func (r *Replica) recover(ctx context.Context, base ordering.Position, voters []
 	if err != nil {
 		return none, fmt.Errorf("enter epoch %d: %w", rec.Epoch, err)
 	}
+	return rec, nil
+}
+
+// word is the recovery that is to open the epoch: the one that the operator has signed, if that is where this replica is still.
+func (r *Replica) word(o Order, stands []audit.Stand) (epochs.Recovery, error) {
+	epoch, base := r.promise.Next, r.journal.Durable()
+	if w := o.Word; w != nil {
+		if w.Replica != r.id || w.Epoch != epoch || w.Base != base {
+			return *w, fmt.Errorf("%w: what was signed opens epoch %d after %v, from %s; it is at %v and has stopped for epoch %d", ErrMoved, w.Epoch, w.Base, w.Replica, base, epoch)
+		}
+		return *w, nil
+	}
+	rec := epochs.Recovery{
+		Machine: string(r.name), Epoch: epoch, Base: base, Replica: r.id, Voters: o.Voters, Reason: o.Reason, Tails: r.tails(stands, o.Voters),
+	}
+	rec.Sign(r.key)
 	return rec, nil
 }
 

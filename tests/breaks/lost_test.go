@@ -2,6 +2,7 @@ package breaks
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -70,7 +71,12 @@ func TestLostOneReturns(t *testing.T) {
 // tell them not to, even to epochs of their own; they stop once they can.
 func TestLostMajorityReturns(t *testing.T) {
 	t.Parallel()
-	p := startProcesses(t)
+	startProcesses(t).majorityReturns()
+}
+
+func (p *processes) majorityReturns() {
+	t := p.t
+	t.Helper()
 	left, lost, other := p.loseTwo()
 	restore := []func(){p.keep(p.Dir(lost)), p.keep(p.Dir(other))}
 	epoch, _ := p.goOn(lost, other)
@@ -223,6 +229,7 @@ func (p *processes) passedBy(cl *client.Client, from int64, epoch ordering.Epoch
 type sender struct {
 	p       *processes
 	log     *jetstream.Appender
+	key     ed25519.PrivateKey
 	batch   host.Batch
 	heard   *nats.Subscription
 	ordered int
@@ -233,7 +240,11 @@ func (p *processes) sendTo(node int, epoch ordering.Epoch) *sender {
 	t := p.t
 	t.Helper()
 	s := &sender{p: p, votes: make(map[ordering.Seq]int)}
-	_, _ = rand.Read(s.batch.Session.Client[:]) // never fails
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.key, s.batch.Session.Client = key, host.ClientID(public)
 	conn, err := nats.Connect(p.URL(node))
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +264,7 @@ func (s *sender) add() {
 	ctx, cancel := context.WithTimeout(s.p.t.Context(), time.Second/2)
 	defer cancel()
 	s.batch.Inputs = []host.Input{{Number: uint64(s.ordered + 1), Payload: kv.Add("old", 1)}}
-	if _, err := s.log.Append(ctx, s.batch.Encode()); err == nil {
+	if _, err := s.log.Append(ctx, s.batch.Sign(string(machine), s.key)); err == nil {
 		s.ordered++
 	}
 }
@@ -370,7 +381,10 @@ func (p *processes) forget(nodes ...int) {
 // recover orders what was planned, and waits until those that go on vote in the epoch.
 func (p *processes) recover(c *recovery.Cluster, plan recovery.Plan) ordering.Epoch {
 	p.t.Helper()
-	done, err := c.Order(within(p.t, patience), plan, "they do not come back")
+	if p.operator != nil {
+		p.unsigned(c, plan)
+	}
+	done, err := c.Order(within(p.t, patience), plan, "they do not come back", p.operator)
 	if err == nil {
 		err = c.Await(within(p.t, patience), done)
 	}

@@ -1,6 +1,8 @@
 package breaks
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,11 +27,26 @@ type processes struct {
 	t    *testing.T
 	conn *nats.Conn
 	cl   *client.Client
+	// operator is the key of the machine's operator, nil if it has none.
+	operator ed25519.PrivateKey
 }
 
-func startProcesses(t *testing.T) *processes {
+// startProcesses has a machine in mode majority.
+func startProcesses(t *testing.T) *processes { return startWith(t, audit.Majority, nil) }
+
+// startSigned has one in mode signed, with an operator's key.
+func startSigned(t *testing.T) *processes {
 	t.Helper()
-	p := &processes{t: t, Cluster: nodeproc.Start(t, nodeproc.Options{Machines: []ordering.Name{machine}, Verbose: os.Getenv("LSVERB") != ""})}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startWith(t, audit.Signed, key)
+}
+
+func startWith(t *testing.T, mode audit.Mode, operator ed25519.PrivateKey) *processes {
+	t.Helper()
+	p := &processes{t: t, operator: operator, Cluster: nodeproc.Start(t, nodeproc.Options{Machines: []ordering.Name{machine}, Verbose: os.Getenv("LSVERB") != ""})}
 	ctx := within(t, patience)
 	p.conn = p.Connect(t, jetstream.Login{})
 	var err error
@@ -41,7 +58,11 @@ func startProcesses(t *testing.T) *processes {
 	for i := range p.Len() {
 		voters = append(voters, nodeproc.Replica(i))
 	}
-	if _, err := p.cl.Deploy(ctx, kv.V2, host.Config{AuditEvery: 16, CheckpointEvery: 1 << 20}, voters); err != nil {
+	config := host.Config{AuditEvery: 16, CheckpointEvery: 1 << 20, Mode: mode}
+	if operator != nil {
+		config.Operator = audit.Operator(operator.Public().(ed25519.PublicKey))
+	}
+	if _, err := p.cl.Deploy(ctx, kv.V2, config, voters); err != nil {
 		t.Fatal(err)
 	}
 	return p

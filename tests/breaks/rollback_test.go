@@ -11,7 +11,8 @@ func TestRolledBack(t *testing.T) {
 
 // Both replicas that are left stop; then the leader comes back, and the next epoch has all that was accepted.
 func splitBrain(t *testing.T) {
-	p, l, n0, _, _ := divided(t)
+	p := startProcesses(t)
+	l, n0, _, _ := p.divided()
 	p.Resume(n0)
 	p.awaitVoters(2, 0, 1, 2)
 	l.more(200)
@@ -23,9 +24,9 @@ func splitBrain(t *testing.T) {
 // and one follower, n1, acknowledge while the other one, n2, is down; n1's server loses its data since before; n0 is
 // paused; n1 and n2 give out the same positions a second time. One of them has what was accepted, the other may have
 // voted for something else: only with the third one's word is it known which.
-func divided(t *testing.T) (p *processes, l *load, n0, n1, n2 int) {
+func (p *processes) divided() (l *load, n0, n1, n2 int) {
+	t := p.t
 	t.Helper()
-	p = startProcesses(t)
 	l = startLoad(t, p.cl)
 	l.more(100)
 	n0 = p.leader()
@@ -44,7 +45,7 @@ func divided(t *testing.T) (p *processes, l *load, n0, n1, n2 int) {
 	p.Await(t, n1)
 	p.Await(t, n2)
 	p.awaitBroken(n1, n2)
-	return p, l, n0, n1, n2
+	return l, n0, n1, n2
 }
 
 // An old copy of one server's store is restored while the others go on.

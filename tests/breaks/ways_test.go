@@ -27,11 +27,19 @@ import (
 // beyond the fork.
 func TestTwoWays(t *testing.T) {
 	t.Parallel()
-	p, l, n0, n1, n2 := divided(t)
+	p := startProcesses(t)
+	p.twoWays(p.recovery)
+}
+
+// twoWays has an operator decide by what recovery has the command do.
+func (p *processes) twoWays(recovery func(lost int) []string) {
+	t := p.t
+	t.Helper()
+	l, n0, n1, n2 := p.divided()
 	p.Kill(n0)
 	command := p.command()
 	survey := p.undecided(command, n0, n1, n2)
-	p.decide(command, survey, n1, n2, n0)
+	p.decide(command, survey, recovery(n0), n1, n2, n0)
 	l.more(200)
 	nodeproc.OneState(t, p.cl, 2)
 	l.end() // nothing that was accepted is lost, and nothing was applied twice
@@ -42,7 +50,8 @@ func TestTwoWays(t *testing.T) {
 // nothing else, and whoever has the proof of it is told so, also where the log has other entries at these seqs now.
 func TestOtherWay(t *testing.T) {
 	t.Parallel()
-	p, l, n0, n1, n2 := divided(t)
+	p := startProcesses(t)
+	l, n0, n1, n2 := p.divided()
 	p.Kill(n0)
 	command := p.command()
 	survey := p.undecided(command, n0, n1, n2)
@@ -51,7 +60,7 @@ func TestOtherWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.uncounted.Store(true)
-	p.decide(command, survey, n2, n1, n0)
+	p.decide(command, survey, p.recovery(n0), n2, n1, n0)
 	l.more(200)
 	nodeproc.OneState(t, p.cl, 2)
 	r := p.recovered(n2, n1)
@@ -145,9 +154,9 @@ func (p *processes) recovery(lost int) []string {
 }
 
 // decide has the command go on from one replica, and say what is lost.
-func (p *processes) decide(command *command, survey *recovery.Survey, from, other, lost int) {
+func (p *processes) decide(command *command, survey *recovery.Survey, order []string, from, other, lost int) {
 	p.t.Helper()
-	out, ok := command.run(append(p.recovery(lost), "--from", nodeproc.Name(from), "--yes")...)
+	out, ok := command.run(append(order, "--from", nodeproc.Name(from), "--yes")...)
 	for _, want := range []string{
 		fmt.Sprintf("to seq %d: %s", endOf(survey, from), nodeproc.Name(from)), fmt.Sprintf("to seq %d: %s", endOf(survey, other), nodeproc.Name(other)),
 		fmt.Sprintf("would go on after seq %d from %s", endOf(survey, from), nodeproc.Name(from)),

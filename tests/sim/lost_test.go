@@ -2,13 +2,18 @@ package sim
 
 import (
 	"context"
+	"crypto/ed25519"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/audit"
+	"lockstep/client"
 	"lockstep/guests/examples/kv"
 	"lockstep/host"
 	"lockstep/host/epochs"
+	"lockstep/host/node"
 	"lockstep/ordering"
 )
 
@@ -17,8 +22,22 @@ import (
 // that it was given to, and none votes beside it, nor makes an epoch while their servers do not know its log.
 func TestLostMajorityReturns(t *testing.T) {
 	t.Parallel()
+	lostMajorityReturns(t, host.Config{AuditEvery: 8, CheckpointEvery: 40}, nil)
+}
+
+// The same where replicas may lie: they take the operator's word by its signature. One that is asked to go ahead only stops until it
+// has that.
+func TestLostMajorityReturnsByWord(t *testing.T) {
+	t.Parallel()
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	public := audit.Operator(key.Public().(ed25519.PublicKey))
+	lostMajorityReturns(t, host.Config{AuditEvery: 8, CheckpointEvery: 40, Mode: audit.Signed, Operator: public}, key)
+}
+
+func lostMajorityReturns(t *testing.T, config host.Config, key ed25519.PrivateKey) {
+	t.Helper()
 	c := newCluster(t, 1, shared(t))
-	c.deploy(audit.Majority)
+	c.deployWith(config)
 	c.load(5, true, patience, func(done <-chan struct{}) { <-done })
 	c.settled(func(int) bool { return false }, nil)
 	c.crash(1)
@@ -29,7 +48,23 @@ func TestLostMajorityReturns(t *testing.T) {
 	in := left.Info()
 	base := ordering.Position{Epoch: in.Epoch, Seq: in.Seq, Chain: in.Chain}
 	reason := strings.Repeat("ü", audit.MaxReason/2) // as long as may be, and with what comes before it cut within a letter
-	if _, err := left.Recover(ctx, base, []audit.ReplicaID{c.nodes[0].name}, reason); err != nil {
+	order := node.Order{Base: base, Voters: []audit.ReplicaID{c.nodes[0].name}, Reason: reason}
+	word, err := left.Recover(ctx, order)
+	if key != nil {
+		if !errors.Is(err, epochs.ErrNoWord) || left.Info().Log != 1 {
+			t.Fatalf("without the operator's signature: in epoch %d, %v", left.Info().Log, err)
+		}
+		forged := word
+		forged.GiveWord(ed25519.NewKeyFromSeed(append(make([]byte, 31), 1)))
+		order.Word = &forged
+		if _, err := left.Recover(ctx, order); !errors.Is(err, epochs.ErrNoWord) || left.Info().Log != 1 {
+			t.Fatalf("with another's signature: in epoch %d, %v", left.Info().Log, err)
+		}
+		word.GiveWord(key)
+		order.Word = &word
+		_, err = left.Recover(ctx, order)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	cl := c.client()
@@ -88,4 +123,67 @@ func TestLostMajorityReturns(t *testing.T) {
 	if n, _, err := votes.Pending(); err != nil || n > 0 {
 		t.Errorf("%d votes, %v, for an entry of the epoch that an operator has ended", n, err)
 	}
+}
+
+// An operator, told of both halves of a partition that the other one is gone, gives two words for one epoch. Who hears of both follows
+// neither: a replica that both leave out votes no more, and a client that knew the machine before gets FAIL.
+func TestTwoWords(t *testing.T) {
+	t.Parallel()
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	c := newCluster(t, 1, shared(t))
+	c.deployWith(host.Config{Mode: audit.Signed, Operator: audit.Operator(key.Public().(ed25519.PublicKey))})
+	c.load(5, true, patience, func(done <-chan struct{}) { <-done })
+	c.settled(func(int) bool { return false }, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	before := c.client()
+	defer func() { _ = before.Close() }()
+	if _, err := before.Members(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.nodes {
+		c.crash(i)
+	}
+	for i := range 2 { // the first at servers of its own
+		n := c.nodes[i]
+		n.apart.Store(i == 0)
+		c.start(i)
+		r := n.node.Replica(machine)
+		c.await("one half to be there", func() bool { return r.Info().Deployed && len(r.Standing(nil).Stand) == 1 })
+		order := node.Order{Base: r.Standing(nil).Stand[0].Last, Voters: []audit.ReplicaID{n.name}}
+		word, err := r.Recover(ctx, order)
+		if !errors.Is(err, epochs.ErrNoWord) {
+			t.Fatal(err)
+		}
+		word.GiveWord(key)
+		order.Word = &word
+		if _, err := r.Recover(ctx, order); err != nil {
+			t.Fatal(err)
+		}
+		c.awaitEntered(i)
+		if i == 0 {
+			c.crash(i) // nobody is to hear of one alone
+		}
+	}
+	c.start(0)
+	c.awaitEntered(0)
+	c.start(2)
+	third := c.nodes[2].node.Replica(machine)
+	c.await("the third one to vote no more", func() bool { return third.Info().Phase == host.PhaseBroken })
+	short, done := context.WithTimeout(ctx, 2*time.Second)
+	defer done()
+	var failed *client.FailError
+	if out, err := before.Call(short, kv.Add("after", 1)); !errors.As(err, &failed) {
+		t.Errorf("who knew the machine before gets %v, %v, want FAIL", out, err)
+	}
+	if in := third.Info(); in.Log != 1 || in.Phase != host.PhaseBroken {
+		t.Errorf("the third one is %v in epoch %d", in.Phase, in.Log)
+	}
+}
+
+// awaitEntered waits for a node to vote in an epoch that an operator had it open.
+func (c *cluster) awaitEntered(i int) {
+	c.t.Helper()
+	r := c.nodes[i].node.Replica(machine)
+	c.await("its epoch to be entered", func() bool { in := r.Info(); return in.Phase == host.PhaseVoting && len(in.Recoveries) == 1 })
 }

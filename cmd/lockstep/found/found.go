@@ -9,6 +9,7 @@
 //	DIR/client.nk       for clients: calls, queries, subscriptions
 //	DIR/ca.pem, ca.key  with TLS: who signs the nodes' certificates, in DIR/n1/node.pem and node.key
 //	DIR/system.nk       for nats itself: server reports, peers that are gone for ever
+//	DIR/operator.nk     to sign recoveries of machines that are deployed with it; no server knows it
 package found
 
 import (
@@ -53,10 +54,11 @@ type Cluster struct {
 	Nodes []Node `json:"nodes"`
 	URL   string `json:"url"`
 	Admin string `json:"admin"`
-	// Client and System are files with keys, as Admin.
-	Client string `json:"client"`
-	System string `json:"system"`
-	CA     string `json:"ca,omitempty"` // file with the certificate that clients trust, with TLS
+	// Client, System and Operator are files with keys, as Admin.
+	Client   string `json:"client"`
+	System   string `json:"system"`
+	Operator string `json:"operator"`
+	CA       string `json:"ca,omitempty"` // file with the certificate that clients trust, with TLS
 }
 
 // Node is where one node's configuration is.
@@ -127,6 +129,7 @@ type writer struct {
 type accounts struct {
 	nodes                 []string
 	admin, client, system string
+	operator              string // connects nowhere
 	route                 string // password between servers
 }
 
@@ -143,6 +146,7 @@ func (w *writer) keys() (err error) {
 		{"admin.nk", &w.public.admin, &w.cluster.Admin},
 		{"client.nk", &w.public.client, &w.cluster.Client},
 		{"system.nk", &w.public.system, &w.cluster.System},
+		{"operator.nk", &w.public.operator, &w.cluster.Operator},
 	} {
 		*k.path = filepath.Join(w.Dir, k.file)
 		if *k.public, err = makeKey(*k.path); err != nil {
