@@ -15,12 +15,13 @@ type command struct {
 	urls []string
 }
 
-// command builds it.
-func (p *processes) command() *command {
-	p.t.Helper()
-	c := &command{p.t, filepath.Join(p.t.TempDir(), "lockstep"), p.URLs()}
+func (p *processes) command() *command { return buildCommand(p.t, p.URLs()...) }
+
+func buildCommand(t *testing.T, urls ...string) *command {
+	t.Helper()
+	c := &command{t, filepath.Join(t.TempDir(), "lockstep"), urls}
 	if out, err := exec.Command("go", "build", "-o", c.path, "lockstep/cmd/lockstep").CombinedOutput(); err != nil {
-		p.t.Fatalf("build the command: %v\n%s", err, out)
+		t.Fatalf("build the command: %v\n%s", err, out)
 	}
 	return c
 }

@@ -45,7 +45,7 @@ func TestLostOneReturns(t *testing.T) {
 	await(t, "the log to be cut", func() bool { return p.logFirst() > base+1 })
 
 	// As it was, and as nobody is to do it. Then the same disk again.
-	restore := p.keep(filepath.Join(p.Dir(lost), "node"))
+	restore := keep(t, filepath.Join(p.Dir(lost), "node"))
 	p.Relaunch(t, lost)
 	p.passedBy(cl, 41, epoch, lost)
 
@@ -78,7 +78,7 @@ func (p *processes) majorityReturns() {
 	t := p.t
 	t.Helper()
 	left, lost, other := p.loseTwo()
-	restore := []func(){p.keep(p.Dir(lost)), p.keep(p.Dir(other))}
+	restore := []func(){keep(t, p.Dir(lost)), keep(t, p.Dir(other))}
 	epoch, _ := p.goOn(lost, other)
 	cl := p.reach(left)
 	p.count(cl, 21, 40)
@@ -111,7 +111,7 @@ func (p *processes) astray(left, lost, other int, epoch ordering.Epoch) {
 		p.Await(t, n)
 	}
 	for e := ordering.Epoch(1); e <= epoch; e++ {
-		old := p.sendTo(lost, e)
+		old := sendTo(t, p.URL(lost), e)
 		await(t, fmt.Sprintf("those that were lost to vote in epoch %d where they hear of nobody else", e), func() bool { old.add(); return old.accepted(2) > 0 })
 		if e < epoch {
 			p.deleteLog(lost, e)
@@ -203,7 +203,7 @@ func (p *processes) passedBy(cl *client.Client, from int64, epoch ordering.Epoch
 	for _, n := range back {
 		await(t, "the server that came back to take clients", func() bool { return p.reachable(n) })
 	}
-	old := p.sendTo(back[0], 1)
+	old := sendTo(t, p.URL(back[0]), 1)
 	pace := time.NewTicker(100 * time.Millisecond) // so that what servers and replicas do by their timers happens meanwhile
 	defer pace.Stop()
 	for want := from; want < from+20; want++ {
@@ -225,9 +225,9 @@ func (p *processes) passedBy(cl *client.Client, from int64, epoch ordering.Epoch
 	}
 }
 
-// sender sends to the log of one epoch by one node's server, whatever became of it, and hears who votes for what.
+// sender sends to the log of one epoch by one server, whatever became of it, and hears who votes for what.
 type sender struct {
-	p       *processes
+	t       *testing.T
 	log     *jetstream.Appender
 	key     ed25519.PrivateKey
 	batch   host.Batch
@@ -236,16 +236,15 @@ type sender struct {
 	votes   map[ordering.Seq]int
 }
 
-func (p *processes) sendTo(node int, epoch ordering.Epoch) *sender {
-	t := p.t
+func sendTo(t *testing.T, url string, epoch ordering.Epoch) *sender {
 	t.Helper()
-	s := &sender{p: p, votes: make(map[ordering.Seq]int)}
+	s := &sender{t: t, votes: make(map[ordering.Seq]int)}
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.key, s.batch.Session.Client = key, host.ClientID(public)
-	conn, err := nats.Connect(p.URL(node))
+	conn, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +260,7 @@ func (p *processes) sendTo(node int, epoch ordering.Epoch) *sender {
 
 // add adds to a number of its own.
 func (s *sender) add() {
-	ctx, cancel := context.WithTimeout(s.p.t.Context(), time.Second/2)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Second/2)
 	defer cancel()
 	s.batch.Inputs = []host.Input{{Number: uint64(s.ordered + 1), Payload: kv.Add("old", 1)}}
 	if _, err := s.log.Append(ctx, s.batch.Sign(string(machine), s.key)); err == nil {
@@ -300,15 +299,17 @@ func (p *processes) fill() (bytes uint64) {
 }
 
 // count adds to one number, of which every answer must be the count so far.
-func (p *processes) count(cl *client.Client, from, to int64) {
-	p.t.Helper()
+func (p *processes) count(cl *client.Client, from, to int64) { p.t.Helper(); count(p.t, cl, from, to) }
+
+func count(t *testing.T, cl *client.Client, from, to int64) {
+	t.Helper()
 	for want := from; want <= to; want++ {
-		out, err := cl.Call(within(p.t, patience), kv.Add("count", 1))
+		out, err := cl.Call(within(t, patience), kv.Add("count", 1))
 		if err != nil {
-			p.t.Fatalf("call %d: %v", want, err)
+			t.Fatalf("call %d: %v", want, err)
 		}
 		if got, err := kv.DecodeNumber(out.Bytes); err != nil || got != want {
-			p.t.Fatalf("the count is %d, %v, want %d", got, err, want)
+			t.Fatalf("the count is %d, %v, want %d", got, err, want)
 		}
 	}
 }

@@ -80,22 +80,22 @@ func (p *processes) leader() (n int) {
 func (p *processes) serverDir(i int) string { return filepath.Join(p.Dir(i), "log") }
 
 // keepCopy copies the server's directory of a node that does not run.
-func (p *processes) keepCopy(i int) (restore func()) { return p.keep(p.serverDir(i)) }
+func (p *processes) keepCopy(i int) (restore func()) { return keep(p.t, p.serverDir(i)) }
 
 // keep copies a folder that nobody writes to.
-func (p *processes) keep(dir string) (restore func()) {
-	p.t.Helper()
-	backup := filepath.Join(p.t.TempDir(), "copy")
+func keep(t *testing.T, dir string) (restore func()) {
+	t.Helper()
+	backup := filepath.Join(t.TempDir(), "copy")
 	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return func() {
-		p.t.Helper()
+		t.Helper()
 		if err := os.RemoveAll(dir); err != nil {
-			p.t.Fatal(err)
+			t.Fatal(err)
 		}
 		if err := os.CopyFS(dir, os.DirFS(backup)); err != nil {
-			p.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 }
