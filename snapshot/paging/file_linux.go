@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -16,13 +17,14 @@ import (
 type file struct {
 	fd              int
 	live, committed []byte
+	vectors         []unix.Iovec // room for those of giveBack
 }
 
 const readWrite = unix.PROT_READ | unix.PROT_WRITE
 
 // mapFile maps the memories. Where that fails, close takes back what was done.
 func mapFile(size uint64) (f *file, err error) {
-	f = &file{fd: -1}
+	f = &file{fd: -1, vectors: make([]unix.Iovec, 0, maxVectors)}
 	if os.Getpagesize() != PageSize {
 		return f, fmt.Errorf("pages of %d bytes: %w", os.Getpagesize(), errors.ErrUnsupported)
 	}
@@ -95,6 +97,42 @@ func (f *file) write(run []snapshot.Page) {
 func (f *file) drop(live []byte) {
 	if err := unix.Madvise(live, unix.MADV_DONTNEED); err != nil {
 		panic(fmt.Sprintf("paging: give pages back: %v", err))
+	}
+}
+
+// pidfdSelf stands for this process, Linux 6.14 and later.
+const pidfdSelf = -10001
+
+// giveBack gives working pages back: runs of them in one system call, process_madvise(2),
+// which interrupts the other processors once. Where it is not there, before Linux 6.14 or forbidden,
+// a call for each run does it.
+func (f *file) giveBack(pages ...uint32) {
+	runs(pages, 0, func(from, to uint64) {
+		v := unix.Iovec{Base: &f.live[from]}
+		v.SetLen(int(to - from))
+		if f.vectors = append(f.vectors, v); len(f.vectors) == maxVectors {
+			f.flush()
+		}
+	})
+	f.flush()
+}
+
+func (f *file) flush() {
+	vectors := f.vectors
+	f.vectors = f.vectors[:0]
+	if len(vectors) > 1 {
+		want, self := uint64(0), pidfdSelf
+		for _, v := range vectors {
+			want += v.Len
+		}
+		n, _, errno := unix.Syscall6(unix.SYS_PROCESS_MADVISE, uintptr(self), uintptr(unsafe.Pointer(&vectors[0])), uintptr(len(vectors)),
+			unix.MADV_DONTNEED, 0, 0)
+		if errno == 0 && uint64(n) == want {
+			return
+		}
+	}
+	for _, v := range vectors {
+		f.drop(unsafe.Slice(v.Base, v.Len))
 	}
 }
 

@@ -73,9 +73,9 @@ func (f *Frozen) Release() {
 	}
 }
 
-// keep copies the pages that are about to change and are still to be read. It
-// reports whether anybody reads at all.
-func (f *Frozen) keep(pages []uint32) bool {
+// keep copies the pages that are about to change and are still to be read, and appends
+// them to a list. It reports whether anybody reads at all.
+func (f *Frozen) keep(pages []uint32, list *[]uint32) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, i := range pages {
@@ -88,6 +88,7 @@ func (f *Frozen) keep(pages []uint32) bool {
 		if !f.has[i] {
 			f.has[i] = true
 			copy(page(f.kept, i), page(f.committed, i))
+			*list = append(*list, i)
 		}
 	}
 	return f.committed != nil
@@ -103,11 +104,19 @@ func (f *Frozen) reserve() {
 	f.kept, f.has = kept, make([]bool, len(f.committed)/PageSize)
 }
 
-// keep is to be called before committed pages change.
-func (m *Memory) keep(pages []uint32) {
-	if len(m.frozen) > 0 {
-		m.frozen = slices.DeleteFunc(m.frozen, func(f *Frozen) bool { return !f.keep(pages) })
+// keep is to be called before committed pages change. It lists those, ascending if pages do, that are there
+// once more from now on, for who reads; the list is valid until the next call.
+func (m *Memory) keep(pages []uint32) []uint32 {
+	m.kept = m.kept[:0]
+	readers := len(m.frozen)
+	if readers > 0 {
+		m.frozen = slices.DeleteFunc(m.frozen, func(f *Frozen) bool { return !f.keep(pages, &m.kept) })
 	}
+	if readers > 1 {
+		slices.Sort(m.kept)
+		m.kept = slices.Compact(m.kept)
+	}
+	return m.kept
 }
 
 // keepFrom is keep for all committed pages from a size on.

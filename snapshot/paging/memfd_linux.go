@@ -3,9 +3,6 @@ package paging
 import (
 	"errors"
 	"fmt"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // memfd tracks writes by copy on write: a page that was written is one that the working memory
@@ -15,14 +12,13 @@ type memfd struct {
 	*file
 	pagemap *pagemap
 	entries []byte // to read the pagemap into, where the kernel knows no scan of it
-	vectors []unix.Iovec
-	seen    int // pages of the file in the working memory, that the scans since the last settle passed over
-	passed  int // those of all scans since all were last given back
+	seen    int    // pages of the file in the working memory, that the scans since the last settle passed over
+	passed  int    // those of all scans since all were last given back
 }
 
 // newMemfd starts a tracker on memories that it takes over.
 func newMemfd(memories *file) (_ tracker, err error) {
-	f := &memfd{file: memories, vectors: make([]unix.Iovec, 0, maxVectors)}
+	f := &memfd{file: memories}
 	if f.pagemap, err = openPagemap(f.live); err != nil {
 		return nil, err
 	}
@@ -103,42 +99,8 @@ func (f *memfd) settle(pages []uint32) {
 	f.seen = 0
 }
 
+func (f *memfd) shed(pages []uint32) { f.giveBack(pages...) }
+
 func (f *memfd) undo(pages []uint32) { f.giveBack(pages...) }
-
-// pidfdSelf stands for this process, Linux 6.14 and later.
-const pidfdSelf = -10001
-
-// giveBack gives working pages back: runs of them in one system call, process_madvise(2),
-// which interrupts the other processors once. Where it is not there, before Linux 6.14 or forbidden,
-// a call for each run does it.
-func (f *memfd) giveBack(pages ...uint32) {
-	runs(pages, 0, func(from, to uint64) {
-		v := unix.Iovec{Base: &f.live[from]}
-		v.SetLen(int(to - from))
-		if f.vectors = append(f.vectors, v); len(f.vectors) == maxVectors {
-			f.flush()
-		}
-	})
-	f.flush()
-}
-
-func (f *memfd) flush() {
-	vectors := f.vectors
-	f.vectors = f.vectors[:0]
-	if len(vectors) > 1 {
-		want, self := uint64(0), pidfdSelf
-		for _, v := range vectors {
-			want += v.Len
-		}
-		n, _, errno := unix.Syscall6(unix.SYS_PROCESS_MADVISE, uintptr(self), uintptr(unsafe.Pointer(&vectors[0])), uintptr(len(vectors)),
-			unix.MADV_DONTNEED, 0, 0)
-		if errno == 0 && uint64(n) == want {
-			return
-		}
-	}
-	for _, v := range vectors {
-		f.drop(unsafe.Slice(v.Base, v.Len))
-	}
-}
 
 func (f *memfd) close() error { return errors.Join(f.pagemap.close(), f.file.close()) }

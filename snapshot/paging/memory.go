@@ -28,6 +28,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/snapshot"
 )
@@ -49,6 +50,7 @@ type Memory struct {
 	kind                Kind
 	tracker             tracker
 	written, dirty      []uint32         // room for the lists of a commit
+	kept                []uint32         // room for the list of keep
 	vain                int              // comparisons of pages that had not changed, since all were last protected
 	held                snapshot.PageSet // committed pages that were ever written; the others are zero
 	frozen              []*Frozen        // being read; see frozen.go
@@ -125,10 +127,8 @@ func (m *Memory) Commit() []uint32 {
 	}
 	n := len(m.dirty)
 	m.dirty = m.tracker.peek(before, m.size, m.dirty)
-	m.keep(m.dirty)
-	for _, i := range m.dirty {
-		copy(page(m.committed, i), page(m.live, i))
-		m.held.Add(i)
+	for part := range slices.Chunk(m.dirty, atOnce) {
+		m.fold(part)
 	}
 	cold := m.dirty[n:]
 	m.vain += len(m.written) - n
@@ -145,6 +145,20 @@ func (m *Memory) Commit() []uint32 {
 		m.dirty = append(m.dirty, uint32(at/PageSize))
 	}
 	return m.dirty
+}
+
+// atOnce is how many pages are kept for who reads before their working copies are given back.
+const atOnce = 1024
+
+// fold brings pages, ascending, into the committed memory. One that somebody is still to read as it was stays there for
+// that: its working copy, which is no other than the committed one now, makes room for it.
+func (m *Memory) fold(pages []uint32) {
+	kept := m.keep(pages)
+	for _, i := range pages {
+		copy(page(m.committed, i), page(m.live, i))
+		m.held.Add(i)
+	}
+	m.tracker.shed(kept)
 }
 
 // Undo makes the committed memory the working one again, bytes and size.

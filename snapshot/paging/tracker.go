@@ -43,6 +43,9 @@ type tracker interface {
 	// settle tells that the working bytes equal the committed ones, after each commit and
 	// undo. Pages, ascending, count as not written from here on, and others may.
 	settle(pages []uint32)
+	// shed gives back pages, ascending, whose working bytes are the committed ones, where that makes
+	// room.
+	shed(pages []uint32)
 	// undo makes the working bytes of pages, ascending, the committed ones. They count as
 	// not written.
 	undo(pages []uint32)
@@ -103,6 +106,7 @@ func (c compare) peek(from, to uint64, list []uint32) []uint32 {
 }
 
 func (compare) settle([]uint32) {}
+func (compare) shed([]uint32)   {} // its working memory is all its own
 func (compare) close() error    { return nil }
 
 // runs calls do for each run of pages, as bytes from and to. Up to apart pages between two

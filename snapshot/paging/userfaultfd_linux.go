@@ -157,6 +157,14 @@ func (u *userfaultfd) cut(from, to uint64) {
 	u.there.Cut(uint32(from / PageSize))
 }
 
+// shed is for pages that were written, and so are not protected: these leave nothing behind.
+func (u *userfaultfd) shed(pages []uint32) {
+	u.giveBack(pages...)
+	for _, i := range pages {
+		u.there.Remove(i)
+	}
+}
+
 func (u *userfaultfd) undo(pages []uint32) {
 	copyBack(u.live, u.committed, pages)
 	u.protect(pages)

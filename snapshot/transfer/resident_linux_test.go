@@ -91,7 +91,8 @@ func (g *guest) write(apart int) {
 
 // BenchmarkResident reports how much of the process is resident at most, in multiples of
 // the guest's memory, all of which the guest wrote, with random bytes: when it has run and
-// was audited; what is left after 300 entries more that write a page each; while a checkpoint of all of it is saved and the guest writes a tenth of it;
+// was audited; while a checkpoint of all of it is saved at once and the guest writes a tenth of it; what is left after 300 entries more that
+// write a page each; while such a checkpoint is saved then;
 // while all of it is given to a joiner; and in a joiner. The servers of NATS are in
 // the same process, and in the third the joiner, which keeps nothing.
 func BenchmarkResident(b *testing.B) {
@@ -130,6 +131,12 @@ func ranAndSaved(b *testing.B, s *shelf) snapshot.Manifest {
 	g.write(10)
 	g.root()
 	b.ReportMetric(most()/float64(large), "runs")
+	most = watch(b)
+	kept := g.save(b)
+	b.ReportMetric(most()/float64(large), "saves-at-once")
+	if err := kept.Close(); err != nil {
+		b.Fatal(err)
+	}
 	for range 300 {
 		g.write(large)
 	}
@@ -137,14 +144,23 @@ func ranAndSaved(b *testing.B, s *shelf) snapshot.Manifest {
 	b.ReportMetric(float64(resident(b))/float64(large), "rests")
 
 	g.write(10)
-	root := g.root()
+	g.root()
 	most = watch(b)
+	*s = g.save(b)
+	b.Cleanup(func() { _ = s.Close() })
+	b.ReportMetric(most()/float64(large), "saves")
+	b.ReportMetric(gives(b, *s)/float64(large), "gives")
+	return s.man
+}
+
+// save saves a checkpoint while the guest writes a tenth of its memory.
+func (g *guest) save(b *testing.B) shelf {
+	b.Helper()
 	kept, err := store.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = kept.Close() })
-	man := snapshot.Manifest{Machine: "m", Epoch: 1, Seq: 9, Size: uint64(large), Pages: root}
+	man := snapshot.Manifest{Machine: "m", Epoch: 1, Seq: 9, Size: uint64(large), Pages: g.root()}
 	c := &snapshot.Checkpoint{Manifest: man, Tree: g.tree.View(), Memory: g.pages.Freeze()}
 	saved := make(chan error, 1)
 	go func() { saved <- kept.Save(b.Context(), c) }()
@@ -154,10 +170,7 @@ func ranAndSaved(b *testing.B, s *shelf) snapshot.Manifest {
 		b.Fatal(err)
 	}
 	c.Memory.Release()
-	b.ReportMetric(most()/float64(large), "saves")
-	*s = shelf{kept, man}
-	b.ReportMetric(gives(b, *s)/float64(large), "gives")
-	return man
+	return shelf{kept, man}
 }
 
 // gives is the peak while a checkpoint is given to a joiner that keeps none of it.
