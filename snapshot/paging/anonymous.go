@@ -38,11 +38,3 @@ func (a anonymous) cut(from, to uint64) {
 	drop(a.live[from:to])
 	drop(a.committed[from:to])
 }
-
-func (a anonymous) undo(pages []uint32) { copyBack(a.live, a.committed, pages) }
-
-func copyBack(live, committed []byte, pages []uint32) {
-	for _, i := range pages {
-		copy(page(live, i), page(committed, i))
-	}
-}

@@ -2,6 +2,7 @@ package paging
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -74,6 +75,55 @@ func TestCostFollowsPages(t *testing.T) {
 				t.Errorf("%v: %s passed over %d pages, want at most %d", kind, name, all, most)
 			}
 		}
+	}
+}
+
+// A guest that writes to another part of a large memory each time leaves few page tables to be passed over.
+func TestCostFollowsTables(t *testing.T) {
+	const tables, rounds = 512, 2000
+	const size = tables * tablePages * PageSize
+	if !slices.Contains(kinds(t), Userfaultfd) {
+		t.Skip("no userfaultfd here")
+	}
+	for name, end := range map[string]func(*Memory){"undo": (*Memory).Undo, "commit": func(m *Memory) { m.Commit() }} {
+		m := open(t, Userfaultfd, size)
+		m.Grow(size)
+		m.Commit()
+		all := 0
+		for n := range rounds {
+			m.Live()[n*37%tables*tablePages*PageSize]++
+			end(m)
+			all += m.tracker.(*userfaultfd).tables.Len()
+		}
+		if all > 32*rounds {
+			t.Errorf("%s passed over %d tables of %d each time", name, all/rounds, tables)
+		}
+	}
+}
+
+// Page tables that are written to each time are kept, and the other pages that they have are not.
+func TestHotTablesStay(t *testing.T) {
+	const tables, rounds = 8, 3 * passedOwn
+	const size = tables * tablePages * PageSize
+	if !slices.Contains(kinds(t), Userfaultfd) {
+		t.Skip("no userfaultfd here")
+	}
+	m := filled(t, Userfaultfd, size)
+	gone := 0
+	for range rounds {
+		for at := 0; at < size; at += tablePages * PageSize {
+			m.Live()[at]++
+		}
+		m.Commit()
+		if m.tracker.(*userfaultfd).tables.Len() == 0 {
+			gone++
+		}
+	}
+	if gone > 3 {
+		t.Errorf("all was given back %d times in %d commits that wrote to each table", gone, rounds)
+	}
+	if n := hasPages(t, m); n > 2*tables {
+		t.Errorf("the working memory still has %d pages, of which %d were written", n, tables)
 	}
 }
 

@@ -86,7 +86,7 @@ const (
 	passedFew    = 64 // pages that each scan may pass over
 )
 
-func (f *memfd) settle(pages []uint32) {
+func (f *memfd) settle(pages []uint32, _ int) {
 	if f.seen > passedFew {
 		f.passed += f.seen
 	}
@@ -100,7 +100,5 @@ func (f *memfd) settle(pages []uint32) {
 }
 
 func (f *memfd) shed(pages []uint32) { f.giveBack(pages...) }
-
-func (f *memfd) undo(pages []uint32) { f.giveBack(pages...) }
 
 func (f *memfd) close() error { return errors.Join(f.pagemap.close(), f.file.close()) }

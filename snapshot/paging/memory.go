@@ -49,7 +49,8 @@ type Memory struct {
 	size, committedSize uint64
 	kind                Kind
 	tracker             tracker
-	written, dirty      []uint32         // room for the lists of a commit
+	written             []uint32         // pages that count as written, from find on and until they are protected
+	dirty               []uint32         // room for the list of a commit
 	kept                []uint32         // room for the list of keep
 	vain                int              // comparisons of pages that had not changed, since all were last protected
 	held                snapshot.PageSet // committed pages that were ever written; the others are zero
@@ -107,17 +108,16 @@ func (m *Memory) Grow(size uint64) []byte {
 // the faults that protecting all of them would bring back, so that neither costs
 // more than twice what knowing the future would.
 const (
-	maxWarm      = 512 // pages, above which all are protected at once
-	scanCost     = 64  // comparisons that one more scan is worth
-	faultCost    = 4   // comparisons that a fault is worth
-	maxUndoneHot = 64  // pages that stay unprotected after Undo
+	maxWarm   = 512 // pages, above which all are protected at once
+	scanCost  = 64  // comparisons that one more scan is worth
+	faultCost = 4   // comparisons that a fault is worth
 )
 
 // Commit makes the working memory the committed one. It returns the pages that
 // changed, or may have, ascending; the slice is valid until the next call.
 func (m *Memory) Commit() []uint32 {
 	before := m.committedSize
-	m.written = m.tracker.peek(0, before, m.written[:0])
+	m.written = m.tracker.peek(0, m.committedSize, m.written[:0])
 	m.dirty = m.dirty[:0]
 	warm := len(m.written) <= maxWarm
 	for _, i := range m.written {
@@ -131,13 +131,11 @@ func (m *Memory) Commit() []uint32 {
 		m.fold(part)
 	}
 	cold := m.dirty[n:]
-	m.vain += len(m.written) - n
-	if !warm || m.vain > scanCost+faultCost*n {
-		m.written = append(m.written, cold...)
-		cold = m.written
-		m.vain = 0
+	if m.cooled(n) {
+		cold = append(m.written, cold...)
+		m.written = cold[:0]
 	}
-	m.tracker.settle(cold)
+	m.tracker.settle(cold, n)
 	m.committedSize = m.size
 	// What was added counts as changed, written or not.
 	m.dirty = m.dirty[:n]
@@ -168,16 +166,23 @@ func (m *Memory) Undo() {
 		m.tracker.cut(m.committedSize, m.size)
 		m.size = m.committedSize
 	}
-	n := 0
-	if len(m.written) <= maxUndoneHot {
-		n = m.putBack()
+	changed := m.putBack()
+	var cold []uint32
+	if m.cooled(changed) {
+		cold, m.written = m.written, m.written[:0]
 	}
-	m.vain += len(m.written) - n
-	if m.vain > scanCost+faultCost*n {
-		m.tracker.undo(m.written)
-		m.vain = 0
+	m.tracker.settle(cold, changed)
+}
+
+// cooled tells whether to protect the written pages again, of which some had changed and the others were compared
+// in vain.
+func (m *Memory) cooled(changed int) bool {
+	m.vain += len(m.written) - changed
+	if len(m.written) <= maxWarm && m.vain <= scanCost+faultCost*changed {
+		return false
 	}
-	m.tracker.settle(nil)
+	m.vain = 0
+	return true
 }
 
 // putBack makes the written pages the committed ones, and returns how many differed.

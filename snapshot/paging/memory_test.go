@@ -231,7 +231,7 @@ func resident(t *testing.T) int64 {
 }
 
 // filled is a memory in which every page has been written.
-func filled(b *testing.B, kind Kind, size uint64) *Memory {
+func filled(b testing.TB, kind Kind, size uint64) *Memory {
 	m := open(b, kind, size)
 	m.Grow(size)
 	for i := uint64(0); i < size; i += PageSize {
@@ -267,30 +267,44 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 // BenchmarkUndo writes to two pages and undoes it: again and again, and as early as the first 200 times
-// after all of the memory was written.
+// after all of the memory was written; or another page each time, which is compared with writes that are committed and
+// hashed, 256 at a time.
 func BenchmarkUndo(b *testing.B) {
 	for _, kind := range []Kind{Userfaultfd, Memfd} {
 		for _, mib := range []uint64{1, 64, 1024} {
-			b.Run(fmt.Sprintf("%v/%dMiB", kind, mib), func(b *testing.B) {
-				m := filled(b, kind, mib<<20)
-				undo := func() {
-					m.Live()[7]++
-					m.Live()[9*PageSize]++
-					m.Undo()
-				}
-				began := time.Now()
-				for range 200 {
-					undo()
-				}
-				early := time.Since(began)
-				for range 200 {
-					undo()
-				}
-				for b.Loop() {
-					undo()
-				}
-				b.ReportMetric(float64(early.Nanoseconds())/200, "early-ns/op")
-			})
+			for name, tc := range map[string]struct {
+				move  uint64
+				every int // commits
+			}{"same": {}, "others": {move: 7919}, "others committed": {move: 7919, every: 256}} {
+				b.Run(fmt.Sprintf("%v/%dMiB/%s", kind, mib, name), func(b *testing.B) {
+					m := filled(b, kind, mib<<20)
+					n, at := 0, uint64(0)
+					run := func() {
+						n++
+						at = (at + tc.move*PageSize) % (mib << 20)
+						m.Live()[at+7]++
+						m.Live()[9*PageSize]++
+						switch {
+						case tc.every == 0:
+							m.Undo()
+						case n%tc.every == 0:
+							digests(m, m.Commit())
+						}
+					}
+					began := time.Now()
+					for range 200 {
+						run()
+					}
+					early := time.Since(began)
+					for range 2000 {
+						run()
+					}
+					for b.Loop() {
+						run()
+					}
+					b.ReportMetric(float64(early.Nanoseconds())/200, "early-ns/op")
+				})
+			}
 		}
 	}
 }

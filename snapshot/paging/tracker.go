@@ -41,14 +41,12 @@ type tracker interface {
 	// forgotten since, ascending. They go on counting as written.
 	peek(from, to uint64, list []uint32) []uint32
 	// settle tells that the working bytes equal the committed ones, after each commit and
-	// undo. Pages, ascending, count as not written from here on, and others may.
-	settle(pages []uint32)
+	// undo, and how many of the pages that count as written had changed. Pages, ascending, count
+	// as not written from here on, and others may.
+	settle(pages []uint32, changed int)
 	// shed gives back pages, ascending, whose working bytes are the committed ones, where that makes
 	// room.
 	shed(pages []uint32)
-	// undo makes the working bytes of pages, ascending, the committed ones. They count as
-	// not written.
-	undo(pages []uint32)
 	// write puts pages that follow one another into both memories.
 	write(run []snapshot.Page)
 	// cut makes a range zero in both memories.
@@ -105,9 +103,9 @@ func (c compare) peek(from, to uint64, list []uint32) []uint32 {
 	return list
 }
 
-func (compare) settle([]uint32) {}
-func (compare) shed([]uint32)   {} // its working memory is all its own
-func (compare) close() error    { return nil }
+func (compare) settle([]uint32, int) {}
+func (compare) shed([]uint32)        {} // its working memory is all its own
+func (compare) close() error         { return nil }
 
 // runs calls do for each run of pages, as bytes from and to. Up to apart pages between two
 // are taken into the run.

@@ -20,6 +20,9 @@ type userfaultfd struct {
 	fd      int
 	pagemap *pagemap
 	there   snapshot.PageSet // pages that the working memory has, as far as scans have told
+	tables  snapshot.PageSet // page tables that it has, likewise
+	scanned bool             // since the last settle
+	hit     int              // tables in which the scan found pages
 	passed  int              // pages that all scans since all were last given back have passed over
 }
 
@@ -103,8 +106,19 @@ func (u *userfaultfd) scan(from, to, flags uint64, found func(pageRegion)) error
 }
 
 func (u *userfaultfd) peek(from, to uint64, list []uint32) []uint32 {
+	if from == to {
+		return list
+	}
 	u.mustScan(from, to, scanCheckAsync, func(r pageRegion) { list = r.list(u.pagemap.base, list) })
 	u.there.Add(list...)
+	u.scanned, u.hit = true, 0
+	last := -1
+	for _, i := range list {
+		if table := int(i / tablePages); table != last {
+			u.tables.Add(uint32(table))
+			u.hit, last = u.hit+1, table
+		}
+	}
 	return list
 }
 
@@ -117,18 +131,22 @@ func (u *userfaultfd) protect(pages []uint32) {
 	runs(pages, nearby, func(from, to uint64) { u.mustScan(from, to, scanProtect, func(pageRegion) {}) })
 }
 
-// A scan costs with the pages that the working memory has. So all are given back once scans
-// have passed over them so often that it cost as much as it does to have them once
-// more, a fault for each: neither costs more than twice what knowing the future
-// would.
+// A scan costs with the pages that the working memory has, and with the page tables, however few pages
+// one has. So all are given back once scans have passed over them so often that it cost as much as it does to have
+// them once more, a fault for each: neither costs more than twice what knowing the future would.
 const (
 	passedOwn   = 256 // times that a page is passed over
 	passedLight = 64  // pages that each scan may pass over
+	tablePages  = 512 // entries of a page table, which cost as much where there is no page
 )
 
-func (u *userfaultfd) settle(pages []uint32) {
-	if u.there.Len() > passedLight {
-		u.passed += u.there.Len()
+func (u *userfaultfd) settle(pages []uint32, changed int) {
+	if u.scanned {
+		vain := u.tables.Len() - min(u.hit, changed)
+		if over := max(u.there.Len(), vain*tablePages); over > passedLight {
+			u.passed += over
+		}
+		u.scanned = false
 	}
 	if u.passed > passedOwn*max(u.there.Len(), passedLight) {
 		u.giveAllBack()
@@ -150,11 +168,13 @@ func (u *userfaultfd) giveAllBack() {
 	}
 	u.passed = 0
 	u.there.Cut(0)
+	u.tables.Cut(0)
 }
 
 func (u *userfaultfd) cut(from, to uint64) {
 	u.file.cut(from, to)
 	u.there.Cut(uint32(from / PageSize))
+	u.tables.Cut(uint32((from + tablePages*PageSize - 1) / (tablePages * PageSize)))
 }
 
 // shed is for pages that were written, and so are not protected: these leave nothing behind.
@@ -163,11 +183,6 @@ func (u *userfaultfd) shed(pages []uint32) {
 	for _, i := range pages {
 		u.there.Remove(i)
 	}
-}
-
-func (u *userfaultfd) undo(pages []uint32) {
-	copyBack(u.live, u.committed, pages)
-	u.protect(pages)
 }
 
 // mustScan scans where the kernel has been seen to do it. That fails only for
