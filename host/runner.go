@@ -19,6 +19,9 @@ type runner struct {
 	t      *Transition
 	caller ClientID
 	traces int // traps told in the log
+
+	failures int
+	unwatch  func() // nil while the guest is not watched
 }
 
 // pendingCall is one that ran since the last commit, and was ok.
@@ -100,6 +103,9 @@ func (m *Machine) bounded(o Outcome) Outcome {
 
 // undo takes back the call that just failed and keeps those before it.
 func (r *runner) undo() {
+	if r.failures++; r.failures == watchedFailure {
+		r.watch()
+	}
 	r.m.guest.Undo()
 	for _, p := range r.m.pending {
 		if o := r.m.guest.Call(p.call); o.Status != wasmabi.OK || o.Gas != p.gas {
@@ -107,11 +113,28 @@ func (r *runner) undo() {
 			panic(fmt.Sprintf("call ran again ended %v with %d gas, first ok with %d", o.Status, o.Gas, p.gas))
 		}
 	}
-	r.finish()
+	r.commit()
 }
 
-// finish commits what ran.
+// watchedFailure is the one from which on the guest is watched, as far as the engine can: what that costs pays off with the next.
+const watchedFailure = 2
+
+func (r *runner) watch() {
+	if g, ok := r.m.guest.(interface{ Watch() (stop func()) }); ok {
+		r.unwatch = g.Watch()
+	}
+}
+
+// finish ends the entry.
 func (r *runner) finish() {
+	r.commit()
+	if r.unwatch != nil {
+		r.unwatch()
+	}
+}
+
+// commit commits what ran.
+func (r *runner) commit() {
 	if len(r.m.pending) > 0 {
 		r.m.commit()
 		clear(r.m.pending) // of payloads

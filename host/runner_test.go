@@ -71,6 +71,47 @@ func (c counting) Call(call host.Call) host.Outcome { *c.calls++; return c.Guest
 func (c counting) Undo()                            { *c.undos++; c.Guest.Undo() }
 func (c counting) Commit() []uint32                 { *c.commits++; return c.Guest.Commit() }
 
+// watched is a guest that tells how often it is watched, and by how many now.
+type watched struct {
+	host.Guest
+	times, now *int
+}
+
+func (w watched) Watch() (stop func()) {
+	*w.times++
+	*w.now++
+	return func() { *w.now-- }
+}
+
+// From the second failure of an entry on the guest is watched, and no longer than to its end.
+func TestFailuresAreWatched(t *testing.T) {
+	var times, now int
+	w := newWorld(t, probe(t))
+	b := &bench{t: t, world: w}
+	b.Machine = host.New("test", instrument.Profile, func(d audit.Digest, c host.Config) (host.Guest, error) {
+		g, err := w.load(d, c)
+		return watched{g, &times, &now}, err
+	})
+	t.Cleanup(b.Close)
+	b.apply(control(1, host.ControlDeploy, deployment(probe(t))))
+	for i, tc := range []struct {
+		inputs [][]byte
+		want   int
+	}{
+		{[][]byte{count, count}, 0},
+		{[][]byte{count, trap, count}, 0},
+		{[][]byte{count, trap, trap}, 1},
+		{[][]byte{trap, trap, count}, 1},
+		{[][]byte{trap, count, trap, trap, count, trap}, 1},
+	} {
+		times = 0
+		b.apply(batch(0, uint64(100*i+1), tc.inputs...))
+		if times != tc.want || now != 0 {
+			t.Errorf("entry %d: watched %d times, want %d; by %d afterwards", i, times, tc.want, now)
+		}
+	}
+}
+
 // However many inputs of a batch fail, and in whatever order, it costs the guest
 // at most twice the calls: a good one runs at most once more, a failed one never
 // again, and memory is undone once for each failure.

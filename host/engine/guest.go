@@ -83,6 +83,10 @@ func (g *guest) Undo() {
 	g.failed = false
 }
 
+// Watch makes each Undo and each Commit but the first cheaper until stop is called. Until then the guest
+// is used by this goroutine alone.
+func (g *guest) Watch() (stop func()) { return g.memory.pages.Watch() }
+
 func (g *guest) restoreGlobals() {
 	for i, v := range g.globals {
 		v.Set(g.committed[i])

@@ -53,6 +53,7 @@ type Memory struct {
 	dirty               []uint32         // room for the list of a commit
 	kept                []uint32         // room for the list of keep
 	vain                int              // comparisons of pages that had not changed, since all were last protected
+	watch               watch            // saves scans; see watch.go
 	held                snapshot.PageSet // committed pages that were ever written; the others are zero
 	frozen              []*Frozen        // being read; see frozen.go
 }
@@ -117,7 +118,7 @@ const (
 // changed, or may have, ascending; the slice is valid until the next call.
 func (m *Memory) Commit() []uint32 {
 	before := m.committedSize
-	m.written = m.tracker.peek(0, m.committedSize, m.written[:0])
+	m.find()
 	m.dirty = m.dirty[:0]
 	warm := len(m.written) <= maxWarm
 	for _, i := range m.written {
@@ -161,7 +162,7 @@ func (m *Memory) fold(pages []uint32) {
 
 // Undo makes the committed memory the working one again, bytes and size.
 func (m *Memory) Undo() {
-	m.written = m.tracker.peek(0, m.committedSize, m.written[:0])
+	m.find()
 	if m.size > m.committedSize {
 		m.tracker.cut(m.committedSize, m.size)
 		m.size = m.committedSize

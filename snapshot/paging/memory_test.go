@@ -69,8 +69,14 @@ func run(t *testing.T, kind Kind, program []byte) {
 		program = program[1:]
 		return int(b)
 	}
+	var stop func()
+	defer func() {
+		if stop != nil {
+			stop()
+		}
+	}()
 	for step := 0; len(program) > 0; step++ {
-		switch op := next() % 8; op {
+		switch op := next() % 9; op {
 		case 0, 1, 2: // write
 			if len(o.live) > 0 {
 				at := (next()*251 + next()*13) % len(o.live)
@@ -104,6 +110,13 @@ func run(t *testing.T, kind Kind, program []byte) {
 				m.Write(snapshot.Page{Index: uint32(i), Data: data})
 				copy(o.live[i*PageSize:], data)
 				copy(o.committed[i*PageSize:], data)
+			}
+		case 8:
+			if stop == nil {
+				stop = m.Watch()
+			} else {
+				stop()
+				stop = nil
 			}
 		}
 		if !bytes.Equal(m.Live(), o.live) || !bytes.Equal(m.Committed(), o.committed) {
@@ -266,7 +279,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkUndo writes to two pages and undoes it: again and again, and as early as the first 200 times
+// BenchmarkUndo writes to two pages and undoes it: again and again, watched and not, and as early as the first 200 times
 // after all of the memory was written; or another page each time, which is compared with writes that are committed and
 // hashed, 256 at a time.
 func BenchmarkUndo(b *testing.B) {
@@ -274,10 +287,14 @@ func BenchmarkUndo(b *testing.B) {
 		for _, mib := range []uint64{1, 64, 1024} {
 			for name, tc := range map[string]struct {
 				move  uint64
+				watch bool
 				every int // commits
-			}{"same": {}, "others": {move: 7919}, "others committed": {move: 7919, every: 256}} {
+			}{"same": {}, "same, watched": {watch: true}, "others": {move: 7919, watch: true}, "others committed": {move: 7919, every: 256}} {
 				b.Run(fmt.Sprintf("%v/%dMiB/%s", kind, mib, name), func(b *testing.B) {
 					m := filled(b, kind, mib<<20)
+					if tc.watch {
+						defer m.Watch()()
+					}
 					n, at := 0, uint64(0)
 					run := func() {
 						n++

@@ -85,6 +85,7 @@ func (m *Memory) startOnFile(size uint64, start func(*file) (tracker, error)) er
 	m.live, m.committed = memories.live, memories.committed
 	if err == nil {
 		if m.tracker, err = start(memories); err == nil {
+			m.watch.counts = m.probeFaults()
 			return nil
 		}
 	}

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -50,7 +52,7 @@ type benched struct {
 
 const bareSubject = "bare.in"
 
-func benchCluster(b *testing.B, wasm []byte, mode audit.Mode) *benched {
+func benchCluster(b *testing.B, wasm []byte, config host.Config) *benched {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), patience)
 	defer cancel()
@@ -64,7 +66,7 @@ func benchCluster(b *testing.B, wasm []byte, mode audit.Mode) *benched {
 	}
 	s := &benched{b: b, c: c}
 	cl := s.client()
-	if _, err := cl.Deploy(ctx, wasm, host.Config{Mode: mode}, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
+	if _, err := cl.Deploy(ctx, wasm, config, []audit.ReplicaID{"n1", "n2", "n3"}); err != nil {
 		b.Fatal(err)
 	}
 	conn, err := nats.Connect(c.URLs()[0], lockstepjs.ConnOptions("bare", nil)...)
@@ -124,7 +126,7 @@ func (s *benched) p50(n int, f func() error) float64 {
 func BenchmarkCallIdle(b *testing.B) {
 	for _, mode := range []audit.Mode{audit.Majority, audit.Crash, audit.Signed} {
 		b.Run(mode.String(), func(b *testing.B) {
-			s := benchCluster(b, kv.V2, mode)
+			s := benchCluster(b, kv.V2, host.Config{Mode: mode})
 			cl := s.client()
 			for b.Loop() {
 				var bare, calls, reads, ratios []float64
@@ -172,7 +174,7 @@ func BenchmarkCall1024(b *testing.B) {
 		{"empty/signed", guesttest.Module(b, "minimal"), audit.Signed},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			s := benchCluster(b, tc.wasm, tc.mode)
+			s := benchCluster(b, tc.wasm, host.Config{Mode: tc.mode})
 			cl := s.client()
 			for b.Loop() {
 				var bare, calls, entries, ratios, cpuBare, cpuCalls []float64
@@ -207,15 +209,59 @@ func BenchmarkCall1024(b *testing.B) {
 }
 
 // BenchmarkCallFailing: a guest whose inputs all trap, or every other one, is to answer at least
-// a third of the calls that it answers where they succeed.
+// a third of the calls that it answers where they succeed, however large its memory is.
 func BenchmarkCallFailing(b *testing.B) {
-	const succeeds, traps = 1, 3 // commands of the guest
-	s := benchCluster(b, guesttest.Module(b, "probe"), audit.Majority)
-	cl := s.client()
+	b.Run("128KiB", func(b *testing.B) {
+		s := benchCluster(b, guesttest.Module(b, "probe"), host.Config{Mode: audit.Majority})
+		s.callFailing(s.client())
+	})
+	b.Run("1GiB", func(b *testing.B) {
+		const pages, part = 1 << 14, 16 << 20
+		const never = 1 << 40 // to write a checkpoint of it would be most of what is measured
+		s := benchCluster(b, largeProbe(b), host.Config{Mode: audit.Majority, MaxMemory: pages, CheckpointEvery: never})
+		cl := s.client()
+		order := func(command byte, args ...uint32) {
+			in := []byte{command}
+			for _, arg := range args {
+				in = binary.LittleEndian.AppendUint32(in, arg)
+			}
+			if _, err := cl.Call(b.Context(), in); err != nil {
+				b.Fatal(err)
+			}
+		}
+		order(probeGrow, pages-2)
+		for at := part; at < pages<<16; at += part {
+			order(probeFill, uint32(at), 1, part)
+		}
+		s.callFailing(cl)
+	})
+}
+
+// Commands of the probe guest.
+const (
+	probeCount = 1
+	probeTrap  = 3
+	probeGrow  = 6
+	probeFill  = 28
+)
+
+// largeProbe is the probe guest with as much memory as it is given.
+func largeProbe(b *testing.B) []byte {
+	b.Helper()
+	small, large := []byte{5, 4, 1, 1, 2, 9}, []byte{5, 3, 1, 0, 2} // the section of its memory, 2 pages or more
+	wasm := guesttest.Module(b, "probe")
+	if bytes.Count(wasm, small) != 1 {
+		b.Fatal("the probe has not the memory that it had")
+	}
+	return bytes.Replace(wasm, small, large, 1)
+}
+
+func (s *benched) callFailing(cl *client.Client) {
+	b := s.b
 	round := func(d time.Duration, even, odd byte) float64 {
 		command := func(i int) byte { return [2]byte{even, odd}[i%2] }
 		rate, _ := s.answerAll(cl, d, func(i int) []byte { return append(make([]byte, 0, inputSize), command(i))[:inputSize] }, func(i int, err error) bool {
-			if command(i) == succeeds {
+			if command(i) == probeCount {
 				return err == nil
 			}
 			var trap *client.TrapError
@@ -225,11 +271,11 @@ func BenchmarkCallFailing(b *testing.B) {
 	}
 	for b.Loop() {
 		var good, bad, mixed, badRatios, mixedRatios []float64
-		round(roundLasts/3, succeeds, traps) // warm up
+		round(roundLasts/3, probeCount, probeCount) // warm up
 		for i := range benchRounds {
-			good = append(good, round(roundLasts, succeeds, succeeds))
-			bad = append(bad, round(roundLasts, traps, traps))
-			mixed = append(mixed, round(roundLasts, succeeds, traps))
+			good = append(good, round(roundLasts, probeCount, probeCount))
+			bad = append(bad, round(roundLasts, probeTrap, probeTrap))
+			mixed = append(mixed, round(roundLasts, probeCount, probeTrap))
 			badRatios, mixedRatios = append(badRatios, good[i]/bad[i]), append(mixedRatios, good[i]/mixed[i])
 		}
 		_, goodText := median(good)
