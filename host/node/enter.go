@@ -39,7 +39,10 @@ func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 		return false, errors.Join(err, log.Close())
 	}
 	if opening != nil {
-		if err := r.believe(opening); err != nil {
+		switch err := r.believe(opening); {
+		case errors.Is(err, errUnjudged):
+			return false, errors.Join(r.unjudged(next), log.Close())
+		case err != nil:
 			r.logger.Error("log of the next epoch is not proved", "epoch", uint64(next), "err", err)
 			return false, errors.Join(log.Close(), r.halt(next+1, r.promise.Reason))
 		}
@@ -54,18 +57,26 @@ func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, errors.Join(err, log.Close())
 		}
-	} else if err := r.startOver(ctx, log); err != nil {
+	} else if err := r.startOver(ctx, log, next); errors.Is(err, errUnjudged) {
+		return false, errors.Join(r.unjudged(next), log.Close())
+	} else if err != nil {
 		return false, errors.Join(err, log.Close())
 	}
 	return true, r.enter(log, next)
 }
 
 // startOver gives up all that this replica has, where its journal overlaps with a log that does
-// not show any more whether it is on its way: others have a state.
-func (r *Replica) startOver(ctx context.Context, log ordering.Log) error {
+// not show any more whether it is on its way: a majority that is in the epoch has a state. Without, the log may have lost its
+// beginning, or be a liar's.
+func (r *Replica) startOver(ctx context.Context, log ordering.Log, epoch ordering.Epoch) error {
 	state, err := log.State(ctx)
-	if err != nil || state.First > max(r.journal.Last().Seq, r.machine.Seq()) {
+	switch {
+	case err != nil:
 		return err
+	case !r.followed(epoch):
+		return errUnjudged
+	case state.First > max(r.journal.Last().Seq, r.machine.Seq()):
+		return nil
 	}
 	r.replay()
 	nothing := func(ordering.Position) bool { return false }
@@ -161,14 +172,4 @@ func readOpening(ctx context.Context, log ordering.Log, epoch ordering.Epoch) (*
 		next = entries[len(entries)-1].Seq + 1
 	}
 	return nil, nil, errNotOpened
-}
-
-// believe checks an opening before anything is given up for it. Where the machine has not come to
-// its base, the membership there may be another one: then the machine itself checks it there.
-func (r *Replica) believe(o *epochs.Opening) error {
-	err := o.Verify(r.machine.Members())
-	if err != nil && r.machine.Seq() < o.Base.Seq {
-		return nil
-	}
-	return err
 }
