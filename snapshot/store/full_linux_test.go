@@ -36,12 +36,7 @@ func TestDiskFullForReal(t *testing.T) {
 	dir := t.TempDir()
 	mounted := syscall.Mount("tmpfs", dir, "tmpfs", 0, smallDisk)
 	if mounted == nil {
-		t.Cleanup(func() {
-			if err := syscall.Unmount(dir, 0); err != nil {
-				t.Error(err)
-			}
-		})
-		fillForReal(t, dir)
+		fillForReal(t, detached(t, dir))
 		return
 	}
 	out, err := inNamespaces(dir)
@@ -54,6 +49,18 @@ func TestDiskFullForReal(t *testing.T) {
 		t.Logf("no disk of its own: %v; in namespaces: %v", mounted, err)
 		fillQuota(t, dir)
 	}
+}
+
+// detached takes a file system from the tree of folders. It is there as long as this process has it open, and
+// goes with it however that ends. The path leads to it.
+func detached(t *testing.T, dir string) (path string) {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err = errors.Join(err, syscall.Unmount(dir, syscall.MNT_DETACH)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 }
 
 const notMounted = "cannot mount"
