@@ -571,3 +571,42 @@ func TestScrub(t *testing.T) {
 		}
 	}
 }
+
+// In 64 scrubs each page is looked at, a share of them each time, wherever they begin and however small the memory.
+func TestScrubPassesAll(t *testing.T) {
+	for name, tc := range map[string]struct {
+		wasm, input []byte
+		least       int // pages that were written
+	}{"kv": {kv.V1, kv.Put("k", bytes.Repeat([]byte("v"), 5000)), 2 * 64}, "probe": {probe(t), count, 1}} {
+		b := deployed(t, newWorld(t, tc.wasm), tc.wasm)
+		b.apply(batch(0, 1, tc.input))
+		b.Root()
+		for range 5 {
+			b.Scrub()
+		}
+		pages := len(b.Live()) / snapshot.PageSize
+		rotten := make(map[uint32]bool)
+		for i := range pages {
+			page := b.Memory()[i*snapshot.PageSize:][:snapshot.PageSize]
+			if at := bytes.IndexFunc(page, func(r rune) bool { return r != 0 }); at >= 0 {
+				b.Live()[i*snapshot.PageSize+at] ^= 16
+				rotten[uint32(i)] = true
+			}
+		}
+		if len(rotten) < tc.least {
+			t.Fatalf("%s: %d pages of %d were written, which shows nothing", name, len(rotten), pages)
+		}
+		for range 64 {
+			found := b.Scrub()
+			if len(found) > pages/64+1 {
+				t.Errorf("%s: one scrub looks at %d pages of %d", name, len(found), pages)
+			}
+			for _, i := range found {
+				delete(rotten, i)
+			}
+		}
+		if len(rotten) > 0 {
+			t.Errorf("%s: 64 scrubs passed over %d pages", name, len(rotten))
+		}
+	}
+}

@@ -59,7 +59,9 @@ func TestRootCoversSystem(t *testing.T) {
 		cases[name] = change
 	}
 	manifest := func(s *system) snapshot.Manifest {
-		return snapshot.Manifest{Machine: s.machine, Epoch: s.epoch, Seq: s.seq, Chain: s.chain, System: s.encode()}
+		m := New("", 0, nil)
+		m.system = *s
+		return m.Manifest()
 	}
 	roots := make(map[audit.Digest]string)
 	for name, change := range cases {

@@ -253,11 +253,13 @@ func TestDecodeManifest(t *testing.T) {
 	if err != nil || m.Root() != manifest().Root() {
 		t.Fatalf("decoded %+v, %v", m, err)
 	}
-	odd, huge := manifest(), manifest()
+	odd, huge, wide := manifest(), manifest(), manifest()
 	odd.Size++
 	huge.Size = 1 << 33
+	wide.Globals = make([]uint64, 1<<16+1)
 	for name, data := range map[string][]byte{
 		"nothing": nil, "cut": manifest().Encode()[:20], "longer": append(manifest().Encode(), 0), "odd size": odd.Encode(), "huge": huge.Encode(),
+		"too many globals": wide.Encode(),
 	} {
 		if _, err := snapshot.DecodeManifest(data); err == nil {
 			t.Errorf("%s: decoded", name)

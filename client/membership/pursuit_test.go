@@ -21,6 +21,7 @@ func TestPursuit(t *testing.T) {
 		says     string
 	}{
 		{"idle", 0, 0, 0, 2, true, ""},
+		{"idle, one entry behind", 0, 1, 0, 4, false, "it is at seq 999999, the others at 1000000"},
 		{"one look", 0, 0, 0, 1, false, "it is at seq 1000000, the others at 1000000"},
 		{"under load, half a second behind for ever", 250, 500, 0, 4, true, ""},
 		{"under load, three seconds behind for ever", 250, 3000, 0, 60, false, "does not come closer"},
@@ -39,5 +40,15 @@ func TestPursuit(t *testing.T) {
 				t.Errorf("caught up: %v, want %v; it says %q, want %q", got, c.caughtUp, p.String(), c.says)
 			}
 		})
+	}
+}
+
+// Where nobody says where the voters are, nobody has caught up with them.
+func TestPursuitOfNobody(t *testing.T) {
+	var p pursuit
+	for i := range 4 {
+		if p.see(look{time.Unix(int64(i), 0), 0, 0}) {
+			t.Errorf("look %d: caught up with nobody", i)
+		}
 	}
 }
