@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/ed25519"
 	"testing"
 
 	"lockstep/audit"
@@ -64,4 +65,37 @@ func seeded(t *testing.T, first ordering.Seq, entries ...ordering.Entry) *memlog
 		t.Fatal(err)
 	}
 	return s
+}
+
+// The log breaks, and one that lies is faster than all others to make the next epoch's, by a recovery that it has signed: that the others are
+// gone, and it is the only voter. With an operator's key in the membership that is nothing, and the others go on.
+func TestFalseRecovery(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, shared(t))
+	operator := ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)
+	c.deployWith(host.Config{Mode: audit.Signed, Operator: audit.Operator(operator)})
+	counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
+	liar := c.nodes[2]
+	key := c.replicaKey(2)
+	var base ordering.Position
+	c.await("the liar to be at the end of the log", func() bool {
+		base = liar.node.Replica(machine).Standing(nil).Stand[0].Last
+		return base.Seq == c.last()
+	})
+	c.crash(2)
+	stand := audit.Stand{Machine: machine, Replica: liar.name, Last: base, Next: 2}
+	stand.Sign(key)
+	r := epochs.Recovery{Machine: machine, Epoch: 2, Base: base, Replica: liar.name, Voters: []audit.ReplicaID{liar.name}, Reason: "they are gone"}
+	r.Sign(key)
+	r.GiveWord(key)
+	o := epochs.Opening{Machine: machine, Epoch: 2, Base: base, Stands: []audit.Stand{stand}, Recovery: []epochs.Recovery{r}}
+	c.mu.Lock()
+	c.logs[place{epoch: 2}] = seeded(t, base.Seq+1, ordering.Entry{Epoch: 2, Seq: base.Seq + 1, Data: epochs.OpeningFormat.Encode(o)})
+	c.mu.Unlock()
+	c.log.Recreate()
+	for _, n := range c.nodes[:2] {
+		r := n.node.Replica(machine)
+		c.await("the others to go on without it", func() bool { in := r.Info(); return in.Epoch == 3 && in.Phase == host.PhaseVoting })
+	}
+	c.end(counts, func(i int) bool { return i == 2 })
 }
