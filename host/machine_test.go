@@ -443,10 +443,12 @@ func TestMembership(t *testing.T) {
 	w := newWorld(t, probe(t))
 	b := deployed(t, w, probe(t))
 	n := uint64(1)
+	var done *host.Transition
 	do := func(kind host.ControlKind, body []byte) host.Receipt {
 		t.Helper()
 		n++
-		_, r := b.apply(control(n, kind, body))
+		var r host.Receipts
+		done, r = b.apply(control(n, kind, body))
 		return r[0]
 	}
 	join := func(m audit.Member) host.Receipt {
@@ -462,8 +464,8 @@ func TestMembership(t *testing.T) {
 		t.Errorf("after join: %+v", got)
 	}
 	at := b.Members().Seq
-	if r := join(member("d", 4)); r.Status != wasmabi.OK || b.Members().Seq != at {
-		t.Errorf("a second join: %+v, members of seq %d, want no change", r, b.Members().Seq)
+	if r := join(member("d", 4)); r.Status != wasmabi.OK || b.Members().Seq != at || done.Members != nil {
+		t.Errorf("a second join: %+v, members of seq %d, told %v, want no change", r, b.Members().Seq, done.Members)
 	}
 	for name, m := range map[string]audit.Member{"other key": member("d", 5), "no name": member("", 6), "bad name": member("a.b", 6), "short key": {ID: "e", Key: []byte{1}}} {
 		if r := join(m); r.Status != wasmabi.Refused || host.Refusal(r.Code) != host.RefusedMember {
@@ -478,8 +480,21 @@ func TestMembership(t *testing.T) {
 			t.Errorf("quit %s: %+v", id, r)
 		}
 	}
+	observer := member("e", 6)
+	observer.Voter = false
+	if r := join(observer); r.Status != wasmabi.OK || b.Members().Voters() != 1 || b.Members().Find("e") == nil {
+		t.Errorf("join of an observer: %+v, %+v", r, b.Members())
+	}
+	last := member("d", 4)
+	last.Voter = false
+	if r := join(last); r.Status != wasmabi.Refused {
+		t.Errorf("the last voter becomes an observer: %+v", r)
+	}
 	if r := quit("d"); r.Status != wasmabi.Refused {
-		t.Errorf("quit of the last voter: %+v", r)
+		t.Errorf("quit of the last voter, an observer is left: %+v", r)
+	}
+	if r := quit("e"); r.Status != wasmabi.OK || b.Members().Find("e") != nil {
+		t.Errorf("quit of an observer: %+v, %+v", r, b.Members())
 	}
 }
 
