@@ -32,6 +32,7 @@ import (
 	"lockstep/host/metrics"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
+	"lockstep/ordering/journal/durable"
 	"lockstep/snapshot/store"
 	"lockstep/snapshot/transfer"
 )
@@ -139,6 +140,9 @@ func (o Options) foundJetStream(ctx context.Context, machine ordering.Name, epoc
 func (n *Node) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(n.path("machines"), 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
+	}
+	if err := durable.Sweep(n.opts.Dir); err != nil {
+		return fmt.Errorf("remove what a crash left: %w", err)
 	}
 	if n.store, err = n.openStore(n.path("state")); err != nil {
 		return fmt.Errorf("open checkpoint store: %w", err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -224,8 +225,13 @@ func TestProcessesUnderKill9(t *testing.T) {
 		}
 		awaitVoting(t, cl, 3)
 	}
+	var unfinished []string
 	for i := range 3 {
 		p.kill(i)
+		unfinished = append(unfinished, filepath.Join(p.specs[i].Dir, "node", "machines", "kv", ".new-1"))
+		if err := os.WriteFile(unfinished[i], []byte("of a file"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ready := make([]<-chan error, 3)
 	for i := range 3 {
@@ -239,6 +245,11 @@ func TestProcessesUnderKill9(t *testing.T) {
 	add(30)
 	awaitVoting(t, cl, 3)
 	wantOneState(t, cl)
+	for _, path := range unfinished {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what a crash left is there still: %v", err)
+		}
+	}
 }
 
 // awaitVoting waits until that many replicas vote.

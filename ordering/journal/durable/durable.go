@@ -3,14 +3,18 @@ package durable
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
+// unnamed is what files are called that do not have their name yet.
+const unnamed = ".new-*"
+
 // WriteFile puts a file on the disk before it is seen under its name, where one that is there is replaced. A crash leaves
-// the one or the other.
+// the one or the other, and may leave what Sweep removes.
 func WriteFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), unnamed)
 	if err != nil {
 		return err
 	}
@@ -28,6 +32,19 @@ func WriteFile(path string, data []byte) error {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// Sweep removes what crashes left unfinished in a folder and below. Nobody may write there meanwhile.
+func Sweep(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if left, _ := filepath.Match(unnamed, d.Name()); left && d.Type().IsRegular() {
+			return os.Remove(path)
+		}
+		return nil
+	})
 }
 
 // SyncDir puts on the disk which files a folder has.
