@@ -57,6 +57,8 @@ type State struct {
 	Bytes uint64
 	// MaxBytes bounds Bytes: an entry that would exceed it gets ErrFull. 0 is no bound.
 	MaxBytes uint64
+	// Founding says that only those who make the log can append as yet; see Founding.Open.
+	Founding bool
 }
 
 // Errors that callers branch on.

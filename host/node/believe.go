@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"lockstep/audit"
@@ -21,18 +22,22 @@ const judgePatience = 30 * time.Second
 var errUnjudged = errors.New("a log of the next epoch cannot be judged here, and no majority of the voters says that it is in that epoch")
 
 // believe checks an opening before anything is given up for it. Where the machine has not come to
-// its base, the membership there may be another one: then the machine itself checks it there. Where replicas may lie a majority
-// has to be there before.
-func (r *Replica) believe(o *epochs.Opening) error {
+// its base, the membership there may be another one. Then a majority that is there proves it; without, where replicas do not lie, it is
+// gone to if that takes nothing but more entries, and checked there.
+func (r *Replica) believe(o *epochs.Opening) (proved bool, err error) {
 	panel := r.machine.Members()
-	err := o.Verify(panel)
+	err = o.Verify(panel)
 	switch {
-	case err == nil || r.machine.Seq() >= o.Base.Seq:
-		return err
-	case panel.Mode == audit.Signed && !r.followed(o.Epoch):
-		return errUnjudged
+	case err == nil:
+		return true, nil
+	case r.machine.Seq() >= o.Base.Seq:
+		return false, fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
+	case r.followed(o.Epoch):
+		return true, nil
+	case panel.Mode == audit.Signed:
+		return false, errUnjudged
 	}
-	return nil
+	return false, nil
 }
 
 // followed tells whether a majority of the voters, as far as this replica can learn who they are, is in an epoch or in a later one.

@@ -28,54 +28,84 @@ func (r *Replica) tryEnter(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("open log of epoch %d: %w", next, err)
 	}
-	opening, seeds, err := readOpening(ctx, log, next)
-	switch {
+	switch err := r.prove(ctx, log, next); {
 	case errors.Is(err, errNotOpened):
 		return false, log.Close()
+	case errors.Is(err, errUnjudged):
+		return false, errors.Join(r.unjudged(next), log.Close())
 	case errors.Is(err, epochs.ErrNoOpening):
 		r.logger.Error("log of the next epoch proves nothing", "epoch", uint64(next), "err", err)
 		return false, errors.Join(log.Close(), r.halt(next+1, r.promise.Reason))
 	case err != nil:
 		return false, errors.Join(err, log.Close())
 	}
-	if opening != nil {
-		switch err := r.believe(opening); {
-		case errors.Is(err, errUnjudged):
-			return false, errors.Join(r.unjudged(next), log.Close())
-		case err != nil:
-			r.logger.Error("log of the next epoch is not proved", "epoch", uint64(next), "err", err)
-			return false, errors.Join(log.Close(), r.halt(next+1, r.promise.Reason))
-		}
-		if err := r.settle(ctx, opening.Base, seeds); err != nil {
-			return false, errors.Join(fmt.Errorf("go back to %v: %w", opening.Base, err), log.Close())
-		}
-		// Whoever made the log may have stopped before it let clients in.
-		f, err := r.node.opts.Found(ctx, r.name, next, opening.Base.Seq+1, 0)
-		if err == nil {
-			err = f.Open(ctx)
-		}
-		if err != nil {
-			return false, errors.Join(err, log.Close())
-		}
-	} else if err := r.startOver(ctx, log, next); errors.Is(err, errUnjudged) {
-		return false, errors.Join(r.unjudged(next), log.Close())
-	} else if err != nil {
-		return false, errors.Join(err, log.Close())
-	}
 	return true, r.enter(log, next)
+}
+
+// prove has the journal go on into an epoch, by the proof that its log opens with, or where that was cut, by what a majority
+// says. Nothing is given up before.
+func (r *Replica) prove(ctx context.Context, log ordering.Log, epoch ordering.Epoch) error {
+	state, err := log.State(ctx)
+	if err != nil {
+		return err
+	}
+	opening, seeds, err := readOpening(ctx, log, state)
+	if err != nil {
+		return err
+	}
+	if opening == nil {
+		return r.startOver(state)
+	}
+	var o epochs.Opening
+	if err := epochs.OpeningFormat.Decode(opening.Data, &o); err != nil {
+		return fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
+	}
+	proved, err := r.believe(&o)
+	if err != nil {
+		return err
+	}
+	if err := r.settle(ctx, o.Base, seeds, proved); err != nil {
+		return fmt.Errorf("go back to %v: %w", o.Base, err)
+	}
+	if err := r.witness(ctx, &o, *opening); err != nil {
+		return err
+	}
+	// Whoever made the log may have stopped before it let clients in.
+	f, err := r.node.opts.Found(ctx, r.name, epoch, opening.Seq, 0)
+	if err != nil {
+		return err
+	}
+	return f.Open(ctx)
+}
+
+// witness has the journal keep the proof itself, as it was read and checked: whatever else the log shows later is a break. A replica
+// that was behind comes to where it can be checked first, unless that takes a state of others.
+func (r *Replica) witness(ctx context.Context, o *epochs.Opening, opening ordering.Entry) error {
+	if err := r.walk(o.Base.Seq, r.carry); errors.Is(err, errGap) {
+		r.logger.Debug("apply what came before the epoch", "err", err)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if r.machine.Position() == o.Base {
+		if _, err := r.believe(o); err != nil {
+			return err
+		}
+	}
+	if err := r.append([]ordering.Entry{opening}); err != nil {
+		return err
+	}
+	return r.durable(ctx, opening.Seq)
 }
 
 // startOver gives up all that this replica has, where its journal overlaps with a log that does
 // not show any more whether it is on its way: a majority that is in the epoch has a state. Without, the log may have lost its
 // beginning, or be a liar's.
-func (r *Replica) startOver(ctx context.Context, log ordering.Log, epoch ordering.Epoch) error {
-	state, err := log.State(ctx)
-	switch {
-	case err != nil:
-		return err
-	case !r.followed(epoch):
+func (r *Replica) startOver(state ordering.State) error {
+	if !r.followed(state.Epoch) {
 		return errUnjudged
-	case state.First > max(r.journal.Last().Seq, r.machine.Seq()):
+	}
+	if state.First > max(r.journal.Last().Seq, r.machine.Seq()) {
 		return nil
 	}
 	r.replay()
@@ -137,14 +167,10 @@ func (r *Replica) enter(log ordering.Log, epoch ordering.Epoch) error {
 // errNotOpened says that the log of an epoch does not have its opening yet.
 var errNotOpened = errors.New("epoch is not open yet")
 
-// readOpening reads a log up to its epoch's first entry, and returns what it proves and the entries of
-// epochs before. It returns no opening where that is behind a checkpoint already.
-func readOpening(ctx context.Context, log ordering.Log, epoch ordering.Epoch) (*epochs.Opening, []ordering.Entry, error) {
-	state, err := log.State(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	var seeds []ordering.Entry
+// readOpening reads a log up to its epoch's first entry, which is to prove the epoch, and the entries of
+// epochs before. It returns no entry where a log that clients may append to begins with something else: then the proof is behind a checkpoint
+// already, or there never was one.
+func readOpening(ctx context.Context, log ordering.Log, state ordering.State) (opening *ordering.Entry, seeds []ordering.Entry, err error) {
 	for next := state.First; next <= state.Last; {
 		entries, err := log.Read(ctx, next)
 		if errors.Is(err, ordering.ErrTruncated) {
@@ -153,23 +179,33 @@ func readOpening(ctx context.Context, log ordering.Log, epoch ordering.Epoch) (*
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, e := range entries {
-			if e.Epoch < epoch {
+		for i, e := range entries {
+			if e.Epoch < state.Epoch {
 				seeds = append(seeds, e)
 				continue
 			}
 			var o epochs.Opening
 			switch err := epochs.OpeningFormat.Decode(e.Data, &o); {
-			case err != nil && len(seeds) == 0 && e.Seq == state.First && e.Seq > 1:
-				return nil, nil, nil // purged, or garbage, which a state of the majority tells
+			case err != nil && len(seeds) == 0 && e.Seq == state.First && e.Seq > 1 && !state.Founding:
+				return nil, nil, nil
 			case err != nil:
 				return nil, nil, fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
-			case o.Epoch != epoch || o.Base.Seq+1 != e.Seq:
+			case o.Epoch != state.Epoch || o.Base.Seq+1 != e.Seq:
 				return nil, nil, fmt.Errorf("%w: it is of epoch %d after %v, and stands at %d/%d", epochs.ErrNoOpening, o.Epoch, o.Base, e.Epoch, e.Seq)
 			}
-			return &o, seeds, nil
+			return &entries[i], seeds, nil
 		}
 		next = entries[len(entries)-1].Seq + 1
 	}
 	return nil, nil, errNotOpened
+}
+
+// disown gives up an entry in the journal that was to open an epoch and proves nothing: nobody who means well has applied it, nor what comes after.
+func (r *Replica) disown(why error) error {
+	r.reader.end()
+	r.reader = nil
+	if err := r.journal.Rewind(r.machine.Position()); err != nil {
+		return err
+	}
+	return r.doubt(why.Error())
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"lockstep/audit/canonical"
-	"lockstep/host/epochs"
 	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/ordering/journal/durable"
@@ -149,5 +148,5 @@ func (absent) Close() error                                 { return nil }
 // breaks tells whether an error says that the log cannot be followed any more in its epoch.
 func breaks(err error) bool {
 	var broken *ordering.BreakError
-	return errors.As(err, &broken) || errors.Is(err, ordering.ErrNotFound) || errors.Is(err, epochs.ErrNoOpening)
+	return errors.As(err, &broken) || errors.Is(err, ordering.ErrNotFound)
 }

@@ -7,6 +7,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/epochs"
 	"lockstep/ordering"
 )
 
@@ -30,6 +31,9 @@ func (r *Replica) loop() error {
 	for {
 		if breaks(err) {
 			err = r.doubt(err.Error())
+		}
+		if errors.Is(err, epochs.ErrNoOpening) {
+			err = r.disown(err)
 		}
 		if err != nil {
 			return err

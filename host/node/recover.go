@@ -224,6 +224,11 @@ func (r *Replica) stopped(ctx context.Context, voters []audit.ReplicaID) ([]audi
 		if err != nil || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err(), why)
 		}
+		if i := slices.IndexFunc(all, func(s audit.Stand) bool {
+			return s.Last.Epoch >= r.promise.Next && slices.Contains(voters, s.Replica)
+		}); i >= 0 {
+			return nil, fmt.Errorf("%w: replica %s is in epoch %d already", ErrNotNeeded, all[i].Replica, all[i].Last.Epoch)
+		}
 		stands, missing, higher := r.sort(all, voters)
 		switch {
 		case higher > 0:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,16 +158,16 @@ func (l *Log) State(ctx context.Context) (ordering.State, error) {
 	if err != nil {
 		return ordering.State{}, fmt.Errorf("read state of log %s: %w", l.ref, err)
 	}
-	return in.state(l.ref.Epoch), nil
+	return in.state(l.ref), nil
 }
 
-func (in *info) state(epoch ordering.Epoch) ordering.State {
+func (in *info) state(ref Ref) ordering.State {
 	first, last := in.State.FirstSeq, in.State.LastSeq
 	if first == 0 { // JetStream's word for a stream that was never written to
 		first = last + 1
 	}
-	return ordering.State{Epoch: epoch, First: ordering.Seq(first), Last: ordering.Seq(last), Bytes: in.State.Bytes,
-		MaxBytes: uint64(max(in.Config.MaxBytes, 0))}
+	return ordering.State{Epoch: ref.Epoch, First: ordering.Seq(first), Last: ordering.Seq(last), Bytes: in.State.Bytes,
+		MaxBytes: uint64(max(in.Config.MaxBytes, 0)), Founding: !slices.Contains(in.Config.Subjects, ref.InputSubject())}
 }
 
 // Truncate is ordering.Log's. A purge beyond the last entry would move the

@@ -252,7 +252,7 @@ func (l *Log) ask(ctx context.Context, from ordering.Seq) (out []ordering.Entry,
 	if br := l.identify(in); br != nil {
 		return nil, false, l.fail(br)
 	}
-	switch s := in.state(l.ref.Epoch); {
+	switch s := in.state(l.ref); {
 	case from < s.First:
 		return nil, false, l.suspectTruncated(from, s.First)
 	case from == s.Last+1:

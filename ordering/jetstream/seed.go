@@ -189,7 +189,7 @@ func (f *founding) State(ctx context.Context) (ordering.State, error) {
 	}
 	in := info{Config: s.CachedInfo().Config}
 	in.State.FirstSeq, in.State.LastSeq, in.State.Bytes = s.CachedInfo().State.FirstSeq, s.CachedInfo().State.LastSeq, s.CachedInfo().State.Bytes
-	return in.state(f.cfg.Epoch), nil
+	return in.state(f.cfg.Ref), nil
 }
 
 // seedPause is between one try to reach a log that nobody leads yet and the next one.

@@ -20,7 +20,7 @@ func (f Founding) State(context.Context) (ordering.State, error) {
 	s := f.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return ordering.State{Epoch: s.epoch, First: s.first, Last: s.last(), Bytes: uint64(s.bytes), MaxBytes: uint64(s.maxBytes)}, nil
+	return ordering.State{Epoch: s.epoch, First: s.first, Last: s.last(), Bytes: uint64(s.bytes), MaxBytes: uint64(s.maxBytes), Founding: s.closed}, nil
 }
 
 // Seed is ordering.Founding's.

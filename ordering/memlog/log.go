@@ -148,7 +148,7 @@ func (l *Log) State(ctx context.Context) (ordering.State, error) {
 	if err := l.usable(); err != nil {
 		return ordering.State{}, fmt.Errorf("read state: %w", err)
 	}
-	return ordering.State{Epoch: l.s.epoch, First: l.s.first, Last: l.s.last(), Bytes: uint64(l.s.bytes), MaxBytes: uint64(l.s.maxBytes)}, nil
+	return ordering.State{Epoch: l.s.epoch, First: l.s.first, Last: l.s.last(), Bytes: uint64(l.s.bytes), MaxBytes: uint64(l.s.maxBytes), Founding: l.s.closed}, nil
 }
 
 // Truncate is ordering.Log's.

@@ -106,6 +106,14 @@ func wantBounds(t *testing.T, f interface {
 	}
 }
 
+// wantFounding checks whether a log tells that clients cannot append as yet.
+func wantFounding(t *testing.T, l ordering.Log, want bool) {
+	t.Helper()
+	if s, err := l.State(within(t)); err != nil || s.Founding != want {
+		t.Fatalf("State: founding is %v, %v, want %v", s.Founding, err, want)
+	}
+}
+
 // testFounding makes a log from entries of epochs before. They keep their epochs and times, for handles of
 // before and after it was opened, and the log goes on after them as any other.
 func testFounding(t *testing.T, h Harness) {
@@ -129,6 +137,7 @@ func testFounding(t *testing.T, h Harness) {
 	last := seeds[len(seeds)-1].Seq
 	wantBounds(t, f, n, n.First, last)
 	got := wantSeeds(t, early, n, seeds)
+	wantFounding(t, early, true)
 	if at := got[len(got)-1].Time; at < ordering.Time(began.Add(-time.Hour).UnixNano()) {
 		t.Errorf("the log's own entry has time %v, which is not the sequencer's", at.Std())
 	}
@@ -141,6 +150,7 @@ func testFounding(t *testing.T, h Harness) {
 		}
 	}
 	late := n.Open(t)
+	wantFounding(t, late, false)
 	sameEntries(t, "after the log was opened", wantSeeds(t, late, n, seeds), got)
 	if seq := mustAppend(t, late, "new"); seq != last+1 {
 		t.Fatalf("Append: %d, want %d", seq, last+1)

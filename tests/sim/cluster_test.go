@@ -59,7 +59,7 @@ type simNode struct {
 	name audit.ReplicaID
 	dir  string
 	lies map[ordering.Seq][]byte // what the log shows to this node alone
-	lost atomic.Bool             // the log looks broken to this node alone
+	lost atomic.Bool             // the log of the first epoch looks broken to this node
 	deaf bool                    // it neither says nor hears which chain replicas have
 	// apart says that its servers do not know the logs that were made by others, nor those its.
 	apart  atomic.Bool
@@ -183,7 +183,7 @@ func (l *nodeLog) Read(ctx context.Context, from ordering.Seq) ([]ordering.Entry
 		}
 	}
 	got, err := l.Log.Read(ctx, from)
-	if l.node.lost.Load() {
+	if l.epoch == 1 && l.node.lost.Load() {
 		return nil, &ordering.BreakError{Epoch: 1, Seq: from, Reason: "what was read is gone"}
 	}
 	return got, err
