@@ -49,14 +49,14 @@ func (r Ref) subjectOf(data []byte) string {
 
 // carries tells whether what is published to a subject is an entry of the log.
 func (r Ref) carries(subject string) bool {
-	return subject == r.InputSubject() || subject == r.ControlSubject() || subject == r.SeedSubject()
+	return subject == r.InputSubject() || subject == r.ControlSubject() || r.isSeed(subject)
 }
 
 // entry is what a message that was published to a subject is in the log: a seed is the entry that it
 // carries, and a control input among other inputs is one that asks nothing.
 func (r Ref) entry(subject string, e ordering.Entry) ordering.Entry {
 	switch {
-	case subject == r.SeedSubject():
+	case r.isSeed(subject):
 		return r.unseed(e)
 	case subject == r.InputSubject() && ordering.IsControl(e.Data):
 		e.Data = nil

@@ -3,7 +3,9 @@ package jetstream
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,10 +20,22 @@ import (
 	"lockstep/ordering"
 )
 
-// SeedSubject is lockstep.<machine>.seed.<epoch>, where replicas put entries of epochs before into
-// the log of this one, and the proof that opens it. Only replicas may be permitted to publish here.
-func (r Ref) SeedSubject() string {
-	return "lockstep." + string(r.Machine) + ".seed." + r.epoch()
+// seedPrefix begins lockstep.<machine>.seed.<epoch>.<token>, where replicas put entries of epochs before into
+// the log of this one, and the proof that opens it. Only replicas may be permitted to publish there. The token is drawn by who makes the
+// log, and is in its settings: whoever does not read those cannot have a server's acknowledgement sent there either.
+func (r Ref) seedPrefix() string {
+	return "lockstep." + string(r.Machine) + ".seed." + r.epoch() + "."
+}
+
+func (r Ref) newSeedSubject() string {
+	var token [16]byte
+	_, _ = rand.Read(token[:]) // never fails
+	return r.seedPrefix() + hex.EncodeToString(token[:])
+}
+
+func (r Ref) isSeed(subject string) bool {
+	token, ok := strings.CutPrefix(subject, r.seedPrefix())
+	return ok && token != "" && !strings.ContainsAny(token, ".*>")
 }
 
 // A seed is an entry with the epoch and the time that it was first ordered with.
@@ -64,7 +78,7 @@ type founding struct {
 	nc   *nats.Conn
 	js   njs.JetStream
 	cfg  Config
-	subj string
+	subj string // that seeds go to
 }
 
 // Found makes the log of an epoch that is not the first, at cfg.FirstSeq, or finds the
@@ -81,7 +95,7 @@ func Found(ctx context.Context, nc *nats.Conn, cfg Config) (ordering.Founding, e
 	if err != nil {
 		return nil, fmt.Errorf("found log %s: %w", cfg.Ref, err)
 	}
-	f := &founding{nc: nc, js: js, cfg: cfg, subj: cfg.SeedSubject()}
+	f := &founding{nc: nc, js: js, cfg: cfg, subj: cfg.newSeedSubject()}
 	if err := f.make(ctx); err != nil {
 		return nil, fmt.Errorf("found log %s: %w", cfg.Ref, err)
 	}
@@ -89,8 +103,8 @@ func Found(ctx context.Context, nc *nats.Conn, cfg Config) (ordering.Founding, e
 }
 
 func (f *founding) make(ctx context.Context) error {
-	if _, err := f.stored(ctx, f.cfg.Ref); err == nil {
-		return nil // whatever its settings are: what is in it proves itself, or does not
+	if s, err := f.stored(ctx, f.cfg.Ref); err == nil {
+		return f.find(s)
 	} else if !errors.Is(err, njs.ErrStreamNotFound) {
 		return err
 	}
@@ -108,9 +122,23 @@ func (f *founding) make(ctx context.Context) error {
 		}
 	}
 	if errors.Is(err, njs.ErrStreamNameAlreadyInUse) {
-		_, err = existingStream(ctx, f.js, f.cfg.StreamName())
+		s, err := existingStream(ctx, f.js, f.cfg.StreamName())
+		if err != nil {
+			return err
+		}
+		return f.find(s)
 	}
 	return err
+}
+
+// find has seeds go to a stream that another has made, whatever its settings are else: what is in it proves itself, or does not.
+func (f *founding) find(s njs.Stream) error {
+	i := slices.IndexFunc(s.CachedInfo().Config.Subjects, f.cfg.isSeed)
+	if i < 0 {
+		return fmt.Errorf("it takes no seeds: its subjects are %v", s.CachedInfo().Config.Subjects)
+	}
+	f.subj = s.CachedInfo().Config.Subjects[i]
+	return nil
 }
 
 // stored finds a log's stream, if there is one. Servers that elect may not answer at all, and are asked again.
@@ -174,8 +202,8 @@ func before(ctx context.Context, js njs.JetStream, ref Ref) ([]Ref, error) {
 // stream is the configuration while nobody but replicas may append.
 func (f *founding) stream() njs.StreamConfig {
 	c := f.cfg.stream()
-	c.Subjects = []string{f.cfg.SeedSubject()}
-	c.RePublish = &njs.RePublish{Source: f.cfg.SeedSubject(), Destination: f.cfg.RepublishSubject() + ".seed"}
+	c.Subjects = []string{f.subj}
+	c.RePublish = &njs.RePublish{Source: f.subj, Destination: f.cfg.RepublishSubject() + ".seed"}
 	c.MaxMsgSize += seedHead + 256 // and the header with the expected position
 	c.Metadata[metaID] = f.cfg.Ref.String() + " " + strconv.FormatUint(uint64(f.cfg.FirstSeq), 10)
 	return c
@@ -199,6 +227,7 @@ const seedPause = 50 * time.Millisecond
 // the message: it is sent again for as long as there is time.
 func (f *founding) ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	for {
+		m.Subject = f.subj
 		reply, err := f.nc.RequestMsgWithContext(ctx, m)
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return reply, err
@@ -207,6 +236,12 @@ func (f *founding) ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), err)
 		case <-time.After(seedPause):
+		}
+		// Who else made the log may have made it anew.
+		if s, err := f.js.Stream(ctx, f.cfg.StreamName()); err == nil {
+			if err := f.find(s); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
@@ -245,7 +280,10 @@ func (f *founding) Open(ctx context.Context) error {
 	if slices.Contains(c.Subjects, f.cfg.InputSubject()) {
 		return nil
 	}
-	c.Subjects = []string{f.cfg.InputSubject(), f.cfg.ControlSubject(), f.cfg.SeedSubject()}
+	if err := f.find(s); err != nil {
+		return fmt.Errorf("open log %s: %w", f.cfg.Ref, err)
+	}
+	c.Subjects = []string{f.cfg.InputSubject(), f.cfg.ControlSubject(), f.subj}
 	c.RePublish = &njs.RePublish{Source: f.cfg.entries("*"), Destination: f.cfg.RepublishSubject()}
 	if _, err := f.js.UpdateStream(ctx, c); err != nil {
 		return fmt.Errorf("open log %s: %w", f.cfg.Ref, err)
@@ -272,12 +310,11 @@ func Prune(ctx context.Context, nc *nats.Conn, ref Ref) error {
 // hasSubjects tells whether a log's stream has the subjects that it may have: those of inputs, and in
 // epochs that go on from another one that of seeds, which is the only one until clients may append.
 func (r Ref) hasSubjects(got []string) bool {
-	open := r.InputSubject() + " " + r.ControlSubject()
-	switch strings.Join(got, " ") {
-	case open:
-		return true
-	case r.SeedSubject(), open + " " + r.SeedSubject():
-		return r.Epoch > 1
+	if r.Epoch > 1 && len(got) > 0 && r.isSeed(got[len(got)-1]) {
+		got = got[:len(got)-1]
+		if len(got) == 0 {
+			return true
+		}
 	}
-	return false
+	return slices.Equal(got, []string{r.InputSubject(), r.ControlSubject()})
 }

@@ -48,7 +48,7 @@ func TestSeedVectors(t *testing.T) {
 	var b strings.Builder
 	for _, m := range messages {
 		read := ordering.Entry{Epoch: ref.Epoch, Seq: 9, Time: messageAt, Data: []byte(m)}
-		e := ref.entry(ref.SeedSubject(), read)
+		e := ref.entry(ref.seedPrefix()+"token", read)
 		if e.Seq != read.Seq {
 			t.Errorf("%x became an entry at %d", m, e.Seq)
 		}
@@ -87,7 +87,7 @@ func FuzzUnseed(f *testing.F) {
 		f.Add(encodeSeed(ordering.Entry{Epoch: epoch, Time: 7, Data: []byte("data")}))
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
-		e := ref.entry(ref.SeedSubject(), ordering.Entry{Epoch: ref.Epoch, Seq: 9, Time: messageAt, Data: message})
+		e := ref.entry(ref.seedPrefix()+"token", ordering.Entry{Epoch: ref.Epoch, Seq: 9, Time: messageAt, Data: message})
 		switch {
 		case e.Seq != 9 || e.Epoch == 0 || e.Epoch > ref.Epoch:
 			t.Fatalf("%x became %+v", message, e)
@@ -97,4 +97,44 @@ func FuzzUnseed(f *testing.F) {
 			t.Fatalf("%x became %+v, which is %x", message, e, encodeSeed(e))
 		}
 	})
+}
+
+// Where seeds go cannot be told from what a log is of: each time it is made it is another place.
+func TestSeedSubjects(t *testing.T) {
+	ref := Ref{Machine: "m", Epoch: 3}
+	one, other := ref.newSeedSubject(), ref.newSeedSubject()
+	if len(one) != len("lockstep.m.seed.3.")+32 || one == other {
+		t.Errorf("subjects %s, %s", one, other)
+	}
+	for subject, want := range map[string]bool{
+		one: true, "lockstep.m.seed.3.x": true,
+		"lockstep.m.seed.3": false, "lockstep.m.seed.3.": false, "lockstep.m.seed.3.*": false, "lockstep.m.seed.3.>": false, "lockstep.m.seed.3.a.b": false,
+		"lockstep.m.seed.33.x": false, "lockstep.other.seed.3.x": false, ref.InputSubject(): false,
+	} {
+		if got := ref.isSeed(subject); got != want {
+			t.Errorf("%s is a place of seeds: %v", subject, got)
+		}
+	}
+	in, control := ref.InputSubject(), ref.ControlSubject()
+	for _, tc := range []struct {
+		subjects []string
+		want     bool
+	}{
+		{[]string{in, control}, true},
+		{[]string{in, control, one}, true},
+		{[]string{one}, true},
+		{[]string{one, other}, false},
+		{[]string{one, in, control}, false},
+		{[]string{in, one}, false},
+		{[]string{in, control, one, other}, false},
+		{nil, false},
+	} {
+		if got := ref.hasSubjects(tc.subjects); got != tc.want {
+			t.Errorf("it may have %v: %v", tc.subjects, got)
+		}
+	}
+	first := Ref{"m", 1}
+	if first.hasSubjects([]string{first.InputSubject(), first.ControlSubject(), first.newSeedSubject()}) {
+		t.Error("the first epoch may have seeds")
+	}
 }

@@ -52,7 +52,7 @@ func parseHeader(h nats.Header, size int, ref Ref) (seq ordering.Seq, at orderin
 		switch key {
 		case hdrStream, hdrSubject, hdrSequence, hdrTimeStamp, hdrLastSequence, hdrNumPending:
 		case hdrExpectedLast: // of a replica that seeds; nobody else may publish there
-			if h.Get(hdrSubject) != ref.SeedSubject() {
+			if !ref.isSeed(h.Get(hdrSubject)) {
 				return 0, 0, false
 			}
 		default:
