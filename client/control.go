@@ -10,8 +10,6 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
-	"lockstep/snapshot/transfer"
-	"lockstep/wasmabi"
 )
 
 // How long replicas may take to fetch and compile a module after the first has
@@ -55,7 +53,9 @@ func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit
 			return nil, err
 		}
 		if err == nil { // else its time is over, and it is there in part
-			members = foundersAmong(infos, replicas)
+			if members, err = foundersAmong(infos, replicas); err != nil {
+				return nil, err
+			}
 		}
 		if len(members) == len(replicas) {
 			slices.SortFunc(members, func(a, b audit.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
@@ -70,13 +70,32 @@ func (c *Client) named(ctx context.Context, replicas []audit.ReplicaID) ([]audit
 }
 
 // foundersAmong are the replicas named that answer, as voters.
-func foundersAmong(infos []host.Info, replicas []audit.ReplicaID) (members []audit.Member) {
-	for i := range infos {
-		if in := &infos[i]; slices.Contains(replicas, in.Replica) {
-			members = append(members, audit.Member{ID: in.Replica, Key: in.Key, Voter: true})
+func foundersAmong(infos []host.Info, replicas []audit.ReplicaID) (members []audit.Member, err error) {
+	for _, id := range replicas {
+		m, ok, err := only(infos, id)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			members = append(members, m)
 		}
 	}
-	return members
+	return members, nil
+}
+
+// only is the one replica of a name that answers, as a voter. Where there is no membership yet that has its key, two of one name
+// cannot be told apart.
+func only(infos []host.Info, id audit.ReplicaID) (m audit.Member, ok bool, err error) {
+	for i := range infos {
+		if infos[i].Replica != id {
+			continue
+		}
+		if ok {
+			return m, false, fmt.Errorf("two replicas answer as %s, with keys %x and %x: one of them is not it; see who may speak as a node", id, m.Key, infos[i].Key)
+		}
+		m, ok = audit.Member{ID: id, Key: infos[i].Key, Voter: true}, true
+	}
+	return m, ok, nil
 }
 
 // silent are the replicas that are not among the members.
@@ -112,13 +131,14 @@ func (c *Client) Join(ctx context.Context, replica audit.ReplicaID) (Output, err
 	if err != nil {
 		return Output{}, err
 	}
-	for _, in := range infos {
-		if in.Replica == replica {
-			body := host.Join{Member: audit.Member{ID: in.Replica, Key: in.Key, Voter: true}}
-			return c.control(ctx, host.ControlJoin, host.JoinFormat.Encode(body))
-		}
+	member, ok, err := only(infos, replica)
+	if err != nil {
+		return Output{}, fmt.Errorf("join %s: %w", replica, err)
 	}
-	return Output{}, fmt.Errorf("join %s: no node of that name answers for machine %s", replica, c.opts.Machine)
+	if !ok {
+		return Output{}, fmt.Errorf("join %s: no node of that name answers for machine %s", replica, c.opts.Machine)
+	}
+	return c.control(ctx, host.ControlJoin, host.JoinFormat.Encode(host.Join{Member: member}))
 }
 
 // Quit ends a replica's membership.
@@ -139,77 +159,4 @@ func (c *Client) Members(ctx context.Context) (audit.Members, error) {
 		return audit.Members{}, errors.New("no majority of voters states the membership: is the machine deployed?")
 	}
 	return c.members, nil
-}
-
-// prepare serves the module to the replicas until all voters hold it, or a
-// majority does and the others take too long.
-func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, members audit.Members) ([]audit.Holding, error) {
-	if len(wasm) > wasmabi.MaxModule {
-		return nil, &RefusedError{host.RefusedModule, fmt.Sprintf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule)}
-	}
-	from := c.conn.NewRespInbox()
-	served, err := transfer.Serve(ctx, c.conn, from, blob(wasm), nil)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = served.Unsubscribe() }() // fails only with the connection
-	digest := host.ModuleDigest(wasm)
-	return c.gatherHoldings(ctx, host.Prepare{Module: digest, Config: config, From: from}, digest, members)
-}
-
-// gatherHoldings asks the replicas to hold a module or a checkpoint, by its
-// digest, until all voters do, or a majority does and the others cannot or take
-// too long.
-func (c *Client) gatherHoldings(ctx context.Context, request host.Prepare, what audit.Digest, members audit.Members) ([]audit.Holding, error) {
-	var held []audit.Holding
-	var refused, failed error
-	failures, start := 0, time.Now()
-	waiting, stop := context.WithCancel(ctx)
-	defer stop()
-	err := c.gather(waiting, host.PrepareSubject(c.opts.Machine), host.PrepareFormat.Encode(request), preparePatience, func(data []byte) bool {
-		var p host.Prepared
-		if host.PreparedFormat.Decode(data, &p) != nil {
-			return false
-		}
-		key, voter := members.Voter(p.Holding.Replica)
-		switch {
-		case p.Refused:
-			refused = &RefusedError{host.RefusedModule, strings.TrimPrefix(p.Error, host.ErrModuleRefused.Error()+": ")}
-			return true
-		case p.NoRoom: // it was chosen, and would stand still
-			refused = errors.New(p.Error)
-			return true
-		case p.Error != "":
-			failed = errors.New(p.Error)
-			failures++
-		case slices.ContainsFunc(held, func(h audit.Holding) bool { return h.Replica == p.Holding.Replica }):
-		case voter && p.Holding.Module == what && p.Holding.Verify(key) == nil:
-			held = append(held, p.Holding)
-			if len(held) == members.Majority() {
-				time.AfterFunc(max(minorPatience, time.Since(start)), stop)
-			}
-		}
-		return len(held) == members.Voters() || len(held) >= members.Majority() && len(held)+failures >= members.Voters()
-	})
-	switch {
-	case refused != nil:
-		return nil, refused
-	case err != nil && (ctx.Err() != nil || len(held) < members.Majority()):
-		return nil, err
-	case len(held) < members.Majority():
-		return nil, fmt.Errorf("module or checkpoint is held by %d of %d voters, want %d: %w", len(held), members.Voters(), members.Majority(), errors.Join(failed, errTooFew))
-	}
-	return held, nil
-}
-
-var errTooFew = errors.New("not enough replicas answered in time")
-
-// blob serves one module to whoever asks for it by its digest.
-func blob(wasm []byte) transfer.Blobs {
-	return func(d audit.Digest) ([]byte, error) {
-		if host.ModuleDigest(wasm) != d {
-			return nil, transfer.ErrNotHere
-		}
-		return wasm, nil
-	}
 }

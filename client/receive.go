@@ -13,7 +13,7 @@ import (
 func (c *Client) receive(data []byte) {
 	answer, receipts, err := protocol.DecodeAnswer(c.session.Client, data)
 	if err != nil || answer.Vote.Machine != c.opts.Machine {
-		c.opts.Logger.Warn("drop answer", "err", err)
+		c.opts.Logger.Debug("drop answer", "err", err)
 		return
 	}
 	c.judge.Lock()

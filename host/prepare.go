@@ -1,6 +1,8 @@
 package host
 
 import (
+	"crypto/ed25519"
+
 	"github.com/zeebo/blake3"
 
 	"lockstep/audit"
@@ -21,17 +23,31 @@ type Prepare struct {
 
 // Prepared is a replica's answer: a signed holding, or why there is none.
 type Prepared struct {
-	_       struct{} `cbor:",toarray"`
-	Holding audit.Holding
-	Refused bool   // the module is at fault, and no replica will take it
-	NoRoom  bool   // the replica's node has no memory for the guest
-	Error   string // empty if it is held
+	_         struct{}      `cbor:",toarray"`
+	Holding   audit.Holding // without a signature of its own where the module is not held
+	Refused   bool          // the module is at fault, and no replica will take it
+	NoRoom    bool          // the replica's node has no memory for the guest
+	Error     string        // empty if it is held
+	Signature []byte        // of Holding.Replica, over all of the above
+}
+
+// Sign sets the signature.
+func (p *Prepared) Sign(key ed25519.PrivateKey) { p.Signature = ed25519.Sign(key, p.signed()) }
+
+// Verify checks the signature against the replica's public key.
+func (p *Prepared) Verify(key ed25519.PublicKey) bool {
+	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, p.signed(), p.Signature)
+}
+
+func (p Prepared) signed() []byte {
+	p.Signature = nil
+	return PreparedFormat.Encode(p)
 }
 
 // Formats of preparing.
 const (
 	PrepareFormat  canonical.Format = "LSP2"
-	PreparedFormat canonical.Format = "LSG1"
+	PreparedFormat canonical.Format = "LSG2"
 )
 
 // ModuleDigest names a module by the BLAKE3 digest of its bytes.

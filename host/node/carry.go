@@ -91,7 +91,7 @@ func (r *Replica) audit(t *host.Transition) {
 	}
 	// What it read in epochs before it may have stated otherwise, where it came from another way: no word of its own is
 	// to speak against it.
-	if _, voter := r.machine.Members().Voter(r.id); voter && t.Epoch >= r.promise.Epoch {
+	if _, voter := r.machine.Members().Voter(r.id); voter && t.Epoch >= max(r.promise.Epoch, r.promise.Next) {
 		signed := record
 		signed.Sign(r.key)
 		r.meter.Audited()

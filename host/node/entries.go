@@ -75,10 +75,12 @@ func (r *Replica) path(ctx context.Context, from, to ordering.Position) ([]order
 		return nil, fmt.Errorf("%d entries are missing: %w", to.Seq-from.Seq, errNobodyHas)
 	}
 	for _, id := range r.peers() {
-		ask := func(next ordering.Seq) []ordering.Entry {
-			return r.entriesFrom(ctx, id, next, uint64(to.Seq-next+1))
-		}
-		if out, whole := gatherPath(from, to, ask); whole {
+		one, cancel := context.WithTimeout(ctx, pathPatience)
+		out, whole := gatherPath(from, to, func(next ordering.Seq) []ordering.Entry {
+			return r.entriesFrom(one, id, next, uint64(to.Seq-next+1))
+		})
+		cancel()
+		if whole {
 			return out, nil
 		}
 	}
@@ -119,6 +121,7 @@ func along(at, to ordering.Position, entries []ordering.Entry) (end ordering.Pos
 const (
 	maxPath      = 16 << 10
 	maxPathBytes = 256 << 20
+	pathPatience = 30 * time.Second // for all of it, of one replica, which may give an entry at a time
 )
 
 // peers are the other members.

@@ -88,7 +88,15 @@ func (s *evidence) enter(f audit.Fault, k audit.Kept, size int) {
 	s.kept[evidenceName(f)] = k
 }
 
-// wanted reports whether evidence of a fault would be kept, and counts it if
+// known reports whether evidence of a fault is kept.
+func (s *evidence) known(f audit.Fault) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.kept[evidenceName(f)]
+	return known
+}
+
+// wanted reports whether evidence of a fault, which is proved, would be kept, and counts it if
 // there is enough against its replica already.
 func (s *evidence) wanted(f audit.Fault) bool {
 	s.mu.Lock()
@@ -157,18 +165,18 @@ func (r *Replica) convict(e audit.Evidence, at audit.Position, members audit.Mem
 	if !r.evidence.wanted(audit.Fault{Replica: e.Replica, Kind: e.Kind, At: at}) {
 		return
 	}
-	if r.keepEvidence(e, members) {
+	f, err := e.Verify(members)
+	if err != nil {
+		r.logger.Debug("drop evidence", "err", err)
+		return
+	}
+	if r.keepEvidence(f, e, members) {
 		r.publish(protocol.EvidenceSubject(string(r.name)), e.Encode())
 	}
 }
 
-// keepEvidence keeps evidence if it shows a fault.
-func (r *Replica) keepEvidence(e audit.Evidence, members audit.Members) bool {
-	f, err := e.Verify(members)
-	if err != nil {
-		r.logger.Debug("drop evidence", "err", err)
-		return false
-	}
+// keepEvidence keeps evidence of a fault that it shows.
+func (r *Replica) keepEvidence(f audit.Fault, e audit.Evidence, members audit.Members) bool {
 	if err := r.evidence.keep(f, e, members); err != nil {
 		r.logger.Error("evidence of a fault is not kept", "of", f.Replica, "err", err)
 		return false
@@ -210,12 +218,17 @@ func (r *Replica) weigh(data []byte) {
 		return
 	}
 	c, err := audit.DecodeClaim(e.Statements[1])
-	if err != nil || !r.evidence.wanted(audit.Fault{Replica: e.Replica, Kind: e.Kind, At: c.At}) {
+	if err != nil || r.evidence.known(audit.Fault{Replica: e.Replica, Kind: e.Kind, At: c.At}) {
 		return
 	}
 	panel, known := r.panels[c.Members]
 	if !known {
 		panel = r.machine.Members()
 	}
-	r.keepEvidence(e, panel)
+	// What shows nothing is not counted either.
+	if f, err := e.Verify(panel); err != nil {
+		r.logger.Debug("drop evidence", "err", err)
+	} else if r.evidence.wanted(f) {
+		r.keepEvidence(f, e, panel)
+	}
 }

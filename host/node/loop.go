@@ -191,7 +191,11 @@ func (r *Replica) apply(e *host.Parsed) (*host.Transition, error) {
 		if !errors.As(err, &missing) {
 			return t, err
 		}
-		if err := r.fetchModule(missing.Module); err != nil {
+		from, err := r.holders()
+		if err == nil {
+			err = r.fetchModule(missing.Module, from)
+		}
+		if err != nil {
 			r.logger.Warn("fetch module; trying again", "module", missing.Module, "err", err)
 			if !r.sleep(tickEvery) {
 				return nil, r.ctx.Err()

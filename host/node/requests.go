@@ -74,17 +74,17 @@ func (r *Replica) prepare(m *nats.Msg) {
 	if err := host.PrepareFormat.Decode(m.Data, &q); err != nil {
 		return
 	}
-	var a host.Prepared
 	what, hold := q.Module, r.hold
 	if q.Checkpoint != (audit.Digest{}) {
 		what, hold = q.Checkpoint, r.holdImport
 	}
+	a := host.Prepared{Holding: audit.Holding{Machine: string(r.name), Replica: r.id, Module: what}}
 	if err := hold(q); err != nil {
 		a.Refused, a.NoRoom, a.Error = errors.Is(err, host.ErrModuleRefused), noMemory(err), err.Error()
 	} else {
-		a.Holding = audit.Holding{Machine: string(r.name), Replica: r.id, Module: what}
 		a.Holding.Sign(r.key)
 	}
+	a.Sign(r.key)
 	_ = m.Respond(host.PreparedFormat.Encode(a))
 }
 
@@ -107,19 +107,32 @@ func (r *Replica) hold(q host.Prepare) error {
 	return r.node.modules.compile(q.Module, config)
 }
 
-// fetchModule gets a module from the other replicas.
-func (r *Replica) fetchModule(module audit.Digest) error {
-	infos, err := r.infos()
-	if err != nil {
-		return err
-	}
-	var subjects []string
-	for _, in := range infos {
-		if in.Replica != r.id {
-			subjects = append(subjects, host.StateSubject(string(r.name), in.Replica))
-		}
+// fetchModule gets a module from other replicas.
+func (r *Replica) fetchModule(module audit.Digest, from []audit.ReplicaID) error {
+	subjects := make([]string, len(from))
+	for i, id := range from {
+		subjects[i] = host.StateSubject(string(r.name), id)
 	}
 	return r.fetchModuleFrom(module, subjects)
+}
+
+// maxHolders bounds those that are asked where no membership is known: it is more than any has.
+const maxHolders = 32
+
+// holders are those that may hold a module that the log names: the other members, or before there are any, whoever
+// answers, the first few.
+func (r *Replica) holders() ([]audit.ReplicaID, error) {
+	if ids := r.peers(); len(ids) > 0 {
+		return ids, nil
+	}
+	infos, err := r.infos()
+	var ids []audit.ReplicaID
+	for i := range infos {
+		if infos[i].Replica != r.id && len(ids) < maxHolders {
+			ids = append(ids, infos[i].Replica)
+		}
+	}
+	return ids, err
 }
 
 func (r *Replica) fetchModuleFrom(module audit.Digest, subjects []string) error {

@@ -35,7 +35,7 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 		return err
 	}
 	defer r.observe()()
-	fresh, err := r.adopt(man)
+	fresh, err := r.adopt(man, donors)
 	if err != nil {
 		return err
 	}
@@ -151,9 +151,9 @@ func (r *Replica) stashPath() string {
 	return r.node.path("machines", string(r.name), "transfer")
 }
 
-// adopt puts the machine at a manifest's position, fetching its module first
+// adopt puts the machine at a manifest's position, fetching its module first, from donors that run it,
 // where it lacks it.
-func (r *Replica) adopt(man snapshot.Manifest) (fresh bool, err error) {
+func (r *Replica) adopt(man snapshot.Manifest, donors []audit.ReplicaID) (fresh bool, err error) {
 	for {
 		fresh, err := r.machine.Adopt(man)
 		var missing *MissingModuleError
@@ -161,7 +161,7 @@ func (r *Replica) adopt(man snapshot.Manifest) (fresh bool, err error) {
 			r.events.begin(r.machine.LastEvents())
 			return fresh, err
 		}
-		if err := r.fetchModule(missing.Module); err != nil {
+		if err := r.fetchModule(missing.Module, donors); err != nil {
 			return false, err
 		}
 	}

@@ -24,22 +24,27 @@ type Donor struct {
 // that gives the one with the root. All of them begin to keep that checkpoint.
 func Manifest(ctx context.Context, conn *nats.Conn, donors []Donor, epoch ordering.Epoch, seq ordering.Seq, root audit.Digest) (snapshot.Manifest, error) {
 	tell(conn, donors, request{Kind: kindHold, Epoch: epoch, Seq: seq})
-	errs := []error{fmt.Errorf("fetch manifest at seq %d", seq)}
-	for _, d := range donors {
-		data, err := whole(ctx, conn, d.Subject, request{Kind: kindManifest, Epoch: epoch, Seq: seq}, maxBlob)
-		var man snapshot.Manifest
+	man, ok, errs := race(ctx, len(donors), func(ctx context.Context, i int) (man snapshot.Manifest, err error) {
+		data, err := whole(ctx, conn, donors[i].Subject, request{Kind: kindManifest, Epoch: epoch, Seq: seq}, maxBlob)
 		if err == nil {
 			man, err = snapshot.DecodeManifest(data)
 		}
 		if err == nil && man.Root() != root {
 			err = snapshot.ErrWrongBytes
 		}
-		if err == nil {
-			return man, nil
-		}
-		errs = append(errs, fmt.Errorf("from %s: %w", d.Name, err))
+		return man, named(donors[i].Name, err)
+	})
+	if !ok {
+		return man, fmt.Errorf("fetch manifest at seq %d: %w", seq, errors.Join(append(errs, ErrNoDonor, ctx.Err())...))
 	}
-	return snapshot.Manifest{}, errors.Join(errs...)
+	return man, nil
+}
+
+func named(donor string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("from %s: %w", donor, err)
+	}
+	return err
 }
 
 // tell sends donors a request whose reply is of no use.
@@ -54,26 +59,28 @@ func tell(conn *nats.Conn, donors []Donor, q request) {
 // that gives the right one. Every error names the subject it is about. Those that did not reply in time
 // are asked once more, after the others: on a busy machine they may be late.
 func Blob(ctx context.Context, conn *nats.Conn, subjects []string, digest audit.Digest, limit int) ([]byte, error) {
-	errs := []error{fmt.Errorf("fetch blob %v", digest)}
+	all := []error{ErrNoDonor, ctx.Err()}
 	asked := subjects
 	for range 2 {
-		var late []string
-		for _, subject := range asked {
-			blob, err := whole(ctx, conn, subject, request{Kind: kindBlob, Blob: digest}, min(limit, maxBlob))
+		blob, ok, errs := race(ctx, len(asked), func(ctx context.Context, i int) ([]byte, error) {
+			blob, err := whole(ctx, conn, asked[i], request{Kind: kindBlob, Blob: digest}, min(limit, maxBlob))
 			if err == nil && audit.Digest(blake3.Sum256(blob)) != digest {
 				err = snapshot.ErrWrongBytes
 			}
-			if err == nil {
-				return blob, nil
-			}
-			if errors.Is(err, errStalled) {
-				late = append(late, subject)
-			}
-			errs = append(errs, fmt.Errorf("from %s: %w", subject, err))
+			return blob, named(asked[i], err)
+		})
+		if ok {
+			return blob, nil
 		}
-		asked = late
+		var late []string
+		for i, err := range errs {
+			if errors.Is(err, errStalled) {
+				late = append(late, asked[i])
+			}
+		}
+		asked, all = late, append(all, errs...)
 	}
-	return nil, errors.Join(errs...)
+	return nil, fmt.Errorf("fetch blob %v: %w", digest, errors.Join(all...))
 }
 
 // slowest is the rate, in bytes per second, below which a donor of something long

@@ -415,3 +415,31 @@ func TestBlobThatDrips(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(blob), err)
 	}
 }
+
+// A donor that gives a page in each second that passes, of something long, as one at the end of a slow line would, holds up neither
+// a blob nor a manifest for longer than a reply may take: the next one is asked beside it.
+func TestSlowDonorIsOvertaken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	want := newState(10)
+	slow := transfer.Donor{Name: "slow", Subject: "donor.slow"}
+	if _, err := b.conn.Subscribe(slow.Subject, func(m *nats.Msg) {
+		part := transfer.Pack(make([]byte, snapshot.PageSize))
+		reply := binary.AppendUvarint([]byte("LSX1\x00"), 32<<20)
+		reply = append(binary.AppendUvarint(reply, uint64(len(part))), part...)
+		time.AfterFunc(time.Second, func() { _ = m.Respond(reply) })
+	}); err != nil {
+		t.Fatal(err)
+	}
+	good := b.donor("good", want)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // it alone would take hours, and is given up after half of one
+	defer cancel()
+	root := want.manifest().Root()
+	if man, err := transfer.Manifest(ctx, b.conn, []transfer.Donor{slow, good}, 1, 9, root); err != nil || man.Root() != root {
+		t.Errorf("manifest: %v", err)
+	}
+	got, err := transfer.Blob(ctx, b.conn, []string{slow.Subject, good.Subject}, host.ModuleDigest(want.memory), 64<<20)
+	if err != nil || !bytes.Equal(got, want.memory) {
+		t.Errorf("blob: %d bytes, %v", len(got), err)
+	}
+}
