@@ -65,7 +65,7 @@ func (r *Replica) prove(ctx context.Context, log ordering.Log, epoch ordering.Ep
 		return err
 	}
 	if err := r.settle(ctx, o.Base, seeds, proved); err != nil {
-		return fmt.Errorf("go back to %v: %w", o.Base, err)
+		return fmt.Errorf("go to %v: %w", o.Base, err)
 	}
 	if err := r.witness(ctx, &o, *opening); err != nil {
 		return err

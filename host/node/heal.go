@@ -69,7 +69,7 @@ func (r *Replica) tryHeal(ctx context.Context) error {
 			err = nil
 		}
 		if err == nil {
-			err = r.settle(ctx, base, nil)
+			err = r.settle(ctx, base, nil, true)
 		}
 		if err != nil {
 			return errors.Join(err, log.Close())

@@ -12,11 +12,14 @@ import (
 
 // settle brings the journal to the base of an epoch, and the machine to a state on the way there. What
 // was read beyond it or on another way was never accepted, and is given up: checkpoints first, so
-// that no start can take one of them.
-func (r *Replica) settle(ctx context.Context, base ordering.Position, seeds []ordering.Entry) error {
+// that no start can take one of them. For a base that is not proved nothing is given up.
+func (r *Replica) settle(ctx context.Context, base ordering.Position, seeds []ordering.Entry, proved bool) error {
 	from, missing, err := r.way(ctx, base, seeds)
 	if err != nil {
 		return err
+	}
+	if !proved && from != r.journal.Last() {
+		return errUnjudged
 	}
 	on := func(p ordering.Position) bool { return p.Seq < from.Seq && r.onWay(p) || p == from }
 	if err := r.discard(on); err != nil {

@@ -34,21 +34,23 @@ func TestFalseLog(t *testing.T) {
 			return seeded(t, 1, append(list, ordering.Entry{Epoch: 2, Seq: at.Seq + 1, Data: epochs.OpeningFormat.Encode(o)})...)
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newCluster(t, 1, shared(t))
-			c.deploy(audit.Signed)
-			counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
-			c.mu.Lock()
-			c.logs[place{epoch: 2}] = make()
-			c.mu.Unlock()
-			c.log.Recreate()
-			for _, n := range c.nodes {
-				r := n.node.Replica(machine)
-				c.await("the replicas to go on without it", func() bool { in := r.Info(); return in.Epoch == 3 && in.Phase == host.PhaseVoting })
-			}
-			c.end(counts, func(int) bool { return false })
-		})
+		for _, mode := range []audit.Mode{audit.Signed, audit.Majority} {
+			t.Run(name+", "+mode.String(), func(t *testing.T) {
+				t.Parallel()
+				c := newCluster(t, 1, shared(t))
+				c.deploy(mode)
+				counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
+				c.mu.Lock()
+				c.logs[place{epoch: 2}] = make()
+				c.mu.Unlock()
+				c.log.Recreate()
+				for _, n := range c.nodes {
+					r := n.node.Replica(machine)
+					c.await("the replicas to go on without it", func() bool { in := r.Info(); return in.Epoch == 3 && in.Phase == host.PhaseVoting })
+				}
+				c.end(counts, func(int) bool { return false })
+			})
+		}
 	}
 }
 

@@ -2,16 +2,13 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"lockstep/audit"
 	"lockstep/guests/examples/kv"
-	"lockstep/host/node"
 	"lockstep/ordering"
 	"lockstep/ordering/journal"
 	"lockstep/ordering/memlog"
@@ -63,37 +60,6 @@ func TestForgedFounding(t *testing.T) {
 			counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
 			forge(c)
 			c.breakFirst()
-			c.keeps(counts)
-		})
-	}
-}
-
-// Where such a log takes inputs, too, it may be one whose beginning was cut behind a checkpoint. As long as no majority says that it
-// has stored one, nothing is given up, and an operator's word ends it.
-func TestForgedLog(t *testing.T) {
-	t.Parallel()
-	for name, back := range map[string]ordering.Seq{"after all entries": 0, "in place of the last ones": 2} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newCluster(t, 1, shared(t))
-			c.deploy(audit.Majority)
-			counts := c.load(20, true, patience, func(done <-chan struct{}) { <-done })
-			if err := c.forge(2, back).Open(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			c.breakFirst()
-			for _, n := range c.nodes {
-				c.await("a replica that stands", func() bool {
-					return strings.Contains(n.node.Replica(machine).Standing(nil).Hindrance, "opens no epoch")
-				})
-			}
-			first := c.nodes[0].node.Replica(machine)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			_, err := first.Recover(ctx, first.Standing(nil).Stand[0].Last, []audit.ReplicaID{"n1", "n2", "n3"}, "forged")
-			if !errors.Is(err, node.ErrNotNeeded) { // all are there, and decide where it goes on
-				t.Fatal(err)
-			}
 			c.keeps(counts)
 		})
 	}
