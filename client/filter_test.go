@@ -96,6 +96,29 @@ func TestFilterCountsOnlyVoters(t *testing.T) {
 	}
 }
 
+// In mode crash nothing is signed and one answer is enough, but it must be a voter's.
+func TestCrashModeCountsOnlyVoters(t *testing.T) {
+	members := panel(1, 3)
+	members.Mode = audit.Crash
+	members.List = append(members.List, audit.Member{ID: replica(3), Key: key(3).Public().(ed25519.PublicKey)})
+	f := trusting(members)
+	asked := newReadings("kv", audit.Digest{}, members)
+	for name, i := range map[string]int{"an observer": 3, "a stranger": 4} {
+		if v := f.add(answer(i, 7, 1, "x")); v.accepted != nil {
+			t.Errorf("the vote of %s was accepted", name)
+		}
+		if a, r := reading(i, 7, 1, "x"); asked.add(a, r) {
+			t.Errorf("the reading of %s was counted", name)
+		}
+	}
+	if v := f.add(answer(1, 7, 1, "x")); v.accepted == nil {
+		t.Error("a voter's vote was not accepted")
+	}
+	if a, r := reading(1, 7, 1, "x"); !asked.add(a, r) {
+		t.Error("a voter's reading was not counted")
+	}
+}
+
 // Equal outputs behind different logs are not equal statements.
 func TestFilterWantsEqualChain(t *testing.T) {
 	f := trusting(panel(1, 3))

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,6 +38,43 @@ func (n *processes) checkpointed() {
 		if row.Stored != v.Seq || row.Root != v.Root {
 			n.t.Errorf("%s has the checkpoint at seq %d, root %s, want seq %d, root %s", row.Node, row.Stored, row.Root, v.Seq, v.Root)
 		}
+	}
+}
+
+// withModule copies an exported file with another module, so that it is whole in itself.
+func withModule(t *testing.T, from, to string, module []byte) {
+	t.Helper()
+	file, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := archive.NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := r.Head()
+	head.Module = module
+	var out bytes.Buffer
+	w, err := archive.NewWriter(&out, head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		pages, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pages {
+			if err := w.Page(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(w.Close(), os.WriteFile(to, out.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -149,6 +189,11 @@ func (n *processes) refuses(file, root string) {
 	}
 	if _, errs, code := n.lockstep("checkpoint", "import", bad, "--data", n.data(0)); code != exitFailed {
 		n.t.Errorf("import of a changed file: exit code %d, %s", code, errs)
+	}
+	other := filepath.Join(n.dir, "other.checkpoint")
+	withModule(n.t, file, other, kv.V1)
+	if _, errs, code := n.lockstep("checkpoint", "import", other, "--data", n.data(0)); code != exitFailed || !strings.Contains(errs, "its module is not") {
+		n.t.Errorf("import of a file with another module: exit code %d, %s", code, errs)
 	}
 	if _, errs, code := n.lockstep("deploy", "kv", "--checkpoint", root, "--timeout", "20s"); code == exitOK || !strings.Contains(errs, "checkpoint import") {
 		n.t.Errorf("deploy from a checkpoint that nobody holds: exit code %d, %s", code, errs)
