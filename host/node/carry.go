@@ -207,10 +207,8 @@ func (r *Replica) truncate(to ordering.Seq) {
 	}
 	r.cutTo.Store(uint64(to))
 	r.forget(to)
-	epoch, prune := r.promise.Epoch, r.pruned < r.promise.Epoch && r.machine.Epoch() == r.promise.Epoch
-	if prune {
-		r.pruned = epoch
-	}
+	epoch := r.promise.Epoch
+	prune := r.pruned.Load() < uint64(epoch) && r.machine.Epoch() == epoch
 	r.done.Add(1)
 	go func() {
 		defer r.done.Done()
@@ -223,7 +221,9 @@ func (r *Replica) truncate(to ordering.Seq) {
 		}
 		if prune {
 			if err := r.node.opts.Prune(ctx, r.name, epoch); err != nil {
-				r.logger.Warn("delete logs of epochs before", "err", err)
+				r.logger.Warn("delete logs of epochs before", "err", err) // and again at the next checkpoint
+			} else {
+				r.pruned.Store(uint64(epoch))
 			}
 		}
 		r.node.opts.OnEvent(Event{Kind: EventTruncated, Machine: r.name, Replica: r.id, Epoch: epoch, Seq: to})

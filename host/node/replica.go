@@ -91,7 +91,7 @@ type Replica struct {
 	told      time.Time               // when it last told where it stands
 	hindrance string                  // why there is no next epoch yet
 	hindered  atomic.Pointer[string]  // the same, for others to read
-	pruned    ordering.Epoch          // logs of epochs before this one are deleted
+	pruned    atomic.Uint64           // logs of epochs before this one are deleted
 
 	heardMu sync.Mutex
 	heard   map[audit.ReplicaID]Heard // what other voters stated last, see recover.go

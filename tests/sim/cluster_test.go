@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -63,6 +64,7 @@ type simNode struct {
 	deaf bool                    // it neither says nor hears which chain replicas have
 	// apart says that its servers do not know the logs that were made by others, nor those its.
 	apart  atomic.Bool
+	prunes atomic.Int64  // how often it had the logs of epochs before deleted; the first time fails
 	looked atomic.Int64  // how often it looked for the log of a later epoch
 	held   chan struct{} // until it is closed, nothing that a later epoch's log has comes to the replica; nil: it comes
 	conn   *nats.Conn
@@ -151,7 +153,12 @@ func (c *cluster) open(i int) error {
 		Found: func(_ context.Context, _ ordering.Name, epoch ordering.Epoch, first ordering.Seq, _ int) (ordering.Founding, error) {
 			return c.logAt(place{epoch, n.apart.Load()}, first).Found(), nil
 		},
-		Prune:  func(context.Context, ordering.Name, ordering.Epoch) error { return nil },
+		Prune: func(context.Context, ordering.Name, ordering.Epoch) error {
+			if n.prunes.Add(1) == 1 {
+				return errors.New("not now")
+			}
+			return nil
+		},
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err == nil {

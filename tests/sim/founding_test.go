@@ -110,3 +110,36 @@ func TestForgedJournal(t *testing.T) {
 	c.awaitReturn(n)
 	c.keeps(counts)
 }
+
+// The logs of epochs before are deleted, also where that fails at first, and once.
+func TestOldLogsAreDeleted(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, shared(t))
+	c.deploy(audit.Majority)
+	c.breakFirst()
+	c.await("the second epoch", func() bool {
+		return !slices.ContainsFunc(c.nodes, func(n *simNode) bool { return n.node.Replica(machine).Info().Epoch != 2 })
+	})
+	cl := c.client()
+	defer func() { _ = cl.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 400 { // ten checkpoints
+		if _, err := cl.Call(ctx, kv.Add("n", 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range c.nodes {
+		c.await("a second try", func() bool { return n.prunes.Load() >= 2 })
+	}
+	for range 100 {
+		if _, err := cl.Call(ctx, kv.Add("n", 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range c.nodes {
+		if got := n.prunes.Load(); got != 2 {
+			t.Errorf("%s has deleted them %d times", n.name, got)
+		}
+	}
+}
