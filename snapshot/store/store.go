@@ -87,7 +87,7 @@ func open(dir string, files vfs.FS, readOnly bool) (*Store, error) {
 		CacheSize:     8 << 20,
 		MemTableSize:  memTable,
 	}
-	opts.Levels[0].BlockSize = 32 << 10                                                                    // eight pages: who transfers reads those that follow one another
+	opts.Levels[0].BlockSize = 64 << 10                                                                    // sixteen pages: who transfers reads those that follow one another
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone }) // pages are compressed, nodes cannot be
 	db, err := pebble.Open(dir, opts)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK) {

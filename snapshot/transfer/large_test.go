@@ -162,8 +162,7 @@ func (t *donation) serveCopy(b *testing.B) {
 }
 
 // copy moves the same bytes, not checked, compressed or stored.
-func (t *donation) copy(b *testing.B) {
-	into := make([]byte, large)
+func (t *donation) copy(b *testing.B, into []byte) {
 	var workers sync.WaitGroup
 	for w := range 4 {
 		workers.Go(func() {
@@ -194,9 +193,11 @@ func BenchmarkFreshJoiner(b *testing.B) {
 		return float64(large) / 1e6 / time.Since(began).Seconds()
 	}
 	for b.Loop() {
-		touch(b, large)
-		p := rate(func() { t.copy(b) })
-		touch(b, 2*large)
+		touch(b)
+		into := anew(b)
+		p := rate(func() { t.copy(b, into.Live()) })
+		_ = into.Close()
+		touch(b)
 		j := newJoiner(b)
 		f := rate(func() { t.fetch(b, j) })
 		_ = j.pages.Close()
@@ -213,21 +214,28 @@ func BenchmarkFreshJoiner(b *testing.B) {
 	b.ReportMetric(ratio[len(ratio)-1], "of-copy-max")
 }
 
-// touch takes memory from the system and gives it back. A virtual machine whose host takes free pages
-// away pays for their return at their first touch, several times what everything else costs: what is
-// timed next finds as many pages that are there as on a machine of its own.
-func touch(b *testing.B, bytes int) {
+// anew is memory that nobody has touched yet: what is copied goes there, as what a joiner receives does.
+func anew(b *testing.B) *paging.Memory {
 	b.Helper()
-	m, err := paging.New(paging.Config{MaxBytes: uint64(bytes), Tracker: paging.Compare})
+	m, err := paging.New(paging.Config{MaxBytes: uint64(large), Tracker: paging.Compare})
 	if err != nil {
 		b.Fatal(err)
 	}
-	m.Grow(uint64(bytes))
-	for at, live := 0, m.Live(); at < len(live); at += paging.PageSize {
-		live[at] = 1
-	}
-	if err := m.Close(); err != nil {
-		b.Fatal(err)
+	m.Grow(uint64(large))
+	return m
+}
+
+// touch takes memory from the system and gives it back. A virtual machine whose host takes free pages
+// away pays for their return at their first touch, several times what everything else costs: what is
+// timed next finds as many pages that are there as on a machine of its own.
+func touch(b *testing.B) {
+	b.Helper()
+	for range 2 {
+		m := anew(b)
+		defer func() { _ = m.Close() }()
+		for at, live := 0, m.Live(); at < len(live); at += paging.PageSize {
+			live[at] = 1
+		}
 	}
 }
 
