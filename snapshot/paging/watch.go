@@ -29,11 +29,11 @@ func (m *Memory) Watch() (stop func()) {
 // find has written list the committed pages that count as written.
 func (m *Memory) find() {
 	if w := &m.watch; w.on {
-		faults := threadFaults()
-		if w.listed && faults == w.faults {
+		faults, ok := threadFaults()
+		if ok && w.listed && faults == w.faults {
 			return
 		}
-		w.listed, w.faults = true, faults
+		w.listed, w.faults = ok, faults
 	}
 	m.written = m.tracker.peek(0, m.committedSize, m.written[:0])
 }
@@ -45,9 +45,9 @@ func (m *Memory) probeFaults() bool {
 	defer runtime.UnlockOSThread()
 	told := 0
 	for range 2 {
-		before := threadFaults()
+		before, _ := threadFaults()
 		m.live[0] = 1
-		if threadFaults() > before {
+		if after, ok := threadFaults(); ok && after > before {
 			told++
 		}
 		m.committed[0] = 1
