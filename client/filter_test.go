@@ -103,13 +103,28 @@ func TestCrashModeCountsOnlyVoters(t *testing.T) {
 	members.List = append(members.List, audit.Member{ID: replica(3), Key: key(3).Public().(ed25519.PublicKey)})
 	f := trusting(members)
 	asked := newReadings("kv", audit.Digest{}, members)
+	c := &Client{opts: Options{Machine: "kv"}, filter: f}
+	emitted := func(i int) bool {
+		s := &Subscription{c: c, wake: make(chan struct{}, 1), filter: newEventFilter(7)}
+		events := protocol.EventsFormat.Encode(protocol.Events{List: []host.Event{{Data: []byte("x")}}})
+		s.receive(protocol.EventsVoteFormat.Encode(protocol.EventsVote{Events: events, Vote: audit.Vote{
+			Machine: "kv", Replica: replica(i), Epoch: 1, Seq: 7, Members: members.Seq, Outputs: protocol.EventsDigest(0, events),
+		}}))
+		return s.filter.ready()
+	}
 	for name, i := range map[string]int{"an observer": 3, "a stranger": 4} {
+		if emitted(i) {
+			t.Errorf("events of %s were accepted", name)
+		}
 		if v := f.add(answer(i, 7, 1, "x")); v.accepted != nil {
 			t.Errorf("the vote of %s was accepted", name)
 		}
 		if a, r := reading(i, 7, 1, "x"); asked.add(a, r) {
 			t.Errorf("the reading of %s was counted", name)
 		}
+	}
+	if !emitted(1) {
+		t.Error("a voter's events were not accepted")
 	}
 	if v := f.add(answer(1, 7, 1, "x")); v.accepted == nil {
 		t.Error("a voter's vote was not accepted")
