@@ -67,35 +67,38 @@ func (r *Replica) prove(ctx context.Context, log ordering.Log, epoch ordering.Ep
 	if err := r.settle(ctx, o.Base, seeds, proved); err != nil {
 		return fmt.Errorf("go to %v: %w", o.Base, err)
 	}
-	if err := r.witness(ctx, &o, *opening); err != nil {
+	there, err := r.check(&o)
+	if err != nil {
 		return err
 	}
 	// Whoever made the log may have stopped before it let clients in.
 	f, err := r.node.opts.Found(ctx, r.name, epoch, opening.Seq, 0)
-	if err != nil {
+	if err == nil {
+		err = f.Open(ctx)
+	}
+	if err != nil || !there {
 		return err
 	}
-	return f.Open(ctx)
-}
-
-// witness has the journal keep the proof itself, as it was read and checked: whatever else the log shows later is a break. A replica
-// that was behind comes to where it can be checked first, unless that takes a state of others.
-func (r *Replica) witness(ctx context.Context, o *epochs.Opening, opening ordering.Entry) error {
-	if err := r.walk(o.Base.Seq, r.carry); errors.Is(err, errGap) {
-		r.logger.Debug("apply what came before the epoch", "err", err)
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if r.machine.Position() == o.Base {
-		if _, err := r.believe(o); err != nil {
-			return err
-		}
-	}
-	if err := r.append([]ordering.Entry{opening}); err != nil {
+	// Whatever else the log shows there later is a break. With this the replica has entered: see loadPromise.
+	if err := r.append([]ordering.Entry{*opening}); err != nil {
 		return err
 	}
 	return r.durable(ctx, opening.Seq)
+}
+
+// check has a replica that was behind come to where an opening can be checked, and checks it. It is not there where that takes a state of
+// others.
+func (r *Replica) check(o *epochs.Opening) (there bool, err error) {
+	if err := r.walk(o.Base.Seq, r.carry); errors.Is(err, errGap) {
+		r.logger.Debug("apply what came before the epoch", "err", err)
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if r.machine.Position() == o.Base {
+		_, err = r.believe(o)
+	}
+	return true, err
 }
 
 // startOver gives up all that this replica has, where its journal overlaps with a log that does

@@ -46,6 +46,11 @@ func (r *Replica) loadPromise() (ok bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read promise: %w", err)
 	}
+	if last := r.journal.Last().Epoch; r.promise.stopped() && last >= r.promise.Next { // it was killed as it entered
+		if err := r.savePromise(promise{Epoch: last, Next: last}); err != nil {
+			return false, err
+		}
+	}
 	p := r.promise
 	r.promised.Store(&p)
 	return true, nil

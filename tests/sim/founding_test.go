@@ -3,11 +3,13 @@ package sim
 import (
 	"context"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"lockstep/audit"
+	"lockstep/audit/canonical"
 	"lockstep/guests/examples/kv"
 	"lockstep/ordering"
 	"lockstep/ordering/journal"
@@ -142,4 +144,33 @@ func TestOldLogsAreDeleted(t *testing.T) {
 			t.Errorf("%s has deleted them %d times", n.name, got)
 		}
 	}
+}
+
+// A replica whose journal has the proof of an epoch is in that epoch, though it was killed before it noted so: also where its
+// servers do not know the log any more.
+func TestKilledAsItEntered(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, shared(t))
+	c.deploy(audit.Majority)
+	c.breakFirst()
+	for _, n := range c.nodes {
+		c.await("the second epoch", func() bool { return n.node.Replica(machine).Info().Epoch == 2 })
+	}
+	n := c.nodes[2]
+	c.crash(2)
+	stopped := struct {
+		_           struct{} `cbor:",toarray"`
+		Epoch, Next ordering.Epoch
+		Reason      string
+		Left        bool
+	}{Epoch: 1, Next: 2}
+	if err := os.WriteFile(filepath.Join(n.dir, "machines", machine, "epoch"), canonical.Format("LSp2").Encode(stopped), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.apart.Store(true)
+	c.start(2)
+	c.await("it to be there", func() bool { return n.node.Replica(machine).Info().Log == 2 })
+	n.apart.Store(false)
+	c.awaitReturn(n)
+	c.keeps(nil)
 }
