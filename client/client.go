@@ -230,7 +230,7 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	epoch, ok := epochOf(infos, c.members)
 	if !ok { // it is asked for again when inputs stay unanswered
-		epoch = protocol.EpochOf(ofVoters(infos, c.members))
+		epoch = protocol.EpochOf(protocol.OfVoters(infos, c.members))
 	}
 	if err := c.turnTo(epoch); err != nil {
 		return err

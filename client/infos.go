@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"slices"
 
 	"lockstep/audit"
@@ -9,16 +8,6 @@ import (
 	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
-
-// ofVoters leaves out what is not said by a voter.
-func ofVoters(list []host.Info, members audit.Members) (kept []host.Info) {
-	for _, in := range list {
-		if key, voter := members.Voter(in.Replica); voter && bytes.Equal(key, in.Key) {
-			kept = append(kept, in)
-		}
-	}
-	return kept
-}
 
 // stated is the highest number that as many of them state, or a higher one. ok is false
 // if fewer speak at all.
@@ -41,7 +30,7 @@ func epochOf(list []host.Info, members audit.Members) (ordering.Epoch, bool) {
 	if len(members.List) == 0 {
 		return protocol.EpochOf(list), true
 	}
-	return stated(ofVoters(list, members), members.Majority(), func(in *host.Info) ordering.Epoch { return max(in.Log, 1) })
+	return stated(protocol.OfVoters(list, members), members.Majority(), func(in *host.Info) ordering.Epoch { return max(in.Log, 1) })
 }
 
 // reached is a seq that the log has reached, by the same rule.
@@ -50,7 +39,7 @@ func reached(list []host.Info, members audit.Members) ordering.Seq {
 	if len(members.List) == 0 {
 		many = len(list)/2 + 1
 	} else {
-		list = ofVoters(list, members)
+		list = protocol.OfVoters(list, members)
 	}
 	seq, _ := stated(list, many, func(in *host.Info) ordering.Seq { return in.Seq })
 	return seq

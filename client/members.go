@@ -61,11 +61,9 @@ func (c *Client) Recoveries(ctx context.Context) ([]epochs.Recovery, error) {
 		return nil, err
 	}
 	var best *host.Info
-	for i := range infos {
-		in := &infos[i]
-		key, voter := members.Voter(in.Replica)
-		if voter && in.Verify(key) && (best == nil || in.Epoch > best.Epoch || in.Epoch == best.Epoch && in.Seq > best.Seq) {
-			best = in
+	for _, in := range protocol.OfVoters(infos, members) {
+		if best == nil || in.Epoch > best.Epoch || in.Epoch == best.Epoch && in.Seq > best.Seq {
+			best = &in
 		}
 	}
 	if best == nil {

@@ -8,6 +8,7 @@ import (
 	"lockstep/audit"
 	"lockstep/host"
 	"lockstep/host/epochs"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -43,7 +44,7 @@ func (r *Replica) believe(o *epochs.Opening) (proved bool, err error) {
 // followed tells whether a majority of the voters, as far as this replica can learn who they are, is in an epoch or in a later one.
 func (r *Replica) followed(epoch ordering.Epoch) bool {
 	panel := r.machine.Members()
-	infos, err := r.gather(leftPatience, func(infos []host.Info) bool { return voters(infos, panel) >= panel.Voters() })
+	infos, err := r.askAll(panel)
 	if err != nil {
 		return false
 	}
@@ -51,9 +52,8 @@ func (r *Replica) followed(epoch ordering.Epoch) bool {
 		panel = learned
 	}
 	n := 0
-	for i := range infos {
-		in := &infos[i]
-		if key, voter := panel.Voter(in.Replica); voter && in.Epoch >= epoch && in.Verify(key) {
+	for _, in := range protocol.OfVoters(infos, panel) {
+		if in.Epoch >= epoch {
 			n++
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 )
 
@@ -147,10 +148,8 @@ func (r *Replica) admit() error {
 		return nil
 	}
 	var limits audit.Tally[uint32]
-	for i := range infos {
-		if key, voter := panel.Voter(infos[i].Replica); voter && infos[i].Verify(key) {
-			_ = limits.Add(infos[i].Replica, infos[i].MaxMemory) // of two that conflict the first counts
-		}
+	for _, in := range protocol.OfVoters(infos, panel) {
+		_ = limits.Add(in.Replica, in.MaxMemory) // of two that conflict the first counts
 	}
 	if limit, ok := limits.Decided(panel.Majority()); ok {
 		return r.node.budget.take(r.id, r.name, limit, claimFor)

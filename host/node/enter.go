@@ -49,25 +49,21 @@ func (r *Replica) prove(ctx context.Context, log ordering.Log, epoch ordering.Ep
 	if err != nil {
 		return err
 	}
-	opening, seeds, err := readOpening(ctx, log, state)
+	o, opening, seeds, err := readOpening(ctx, log, state)
 	if err != nil {
 		return err
 	}
-	if opening == nil {
+	if o == nil {
 		return r.startOver(state)
 	}
-	var o epochs.Opening
-	if err := epochs.OpeningFormat.Decode(opening.Data, &o); err != nil {
-		return fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
-	}
-	proved, err := r.believe(&o)
+	proved, err := r.believe(o)
 	if err != nil {
 		return err
 	}
 	if err := r.settle(ctx, o.Base, seeds, proved); err != nil {
 		return fmt.Errorf("go to %v: %w", o.Base, err)
 	}
-	there, err := r.check(&o)
+	there, err := r.check(o)
 	if err != nil {
 		return err
 	}
@@ -80,7 +76,7 @@ func (r *Replica) prove(ctx context.Context, log ordering.Log, epoch ordering.Ep
 		return err
 	}
 	// Whatever else the log shows there later is a break. With this the replica has entered: see loadPromise.
-	if err := r.append([]ordering.Entry{*opening}); err != nil {
+	if err := r.append([]ordering.Entry{opening}); err != nil {
 		return err
 	}
 	return r.durable(ctx, opening.Seq)
@@ -171,36 +167,36 @@ func (r *Replica) enter(log ordering.Log, epoch ordering.Epoch) error {
 var errNotOpened = errors.New("epoch is not open yet")
 
 // readOpening reads a log up to its epoch's first entry, which is to prove the epoch, and the entries of
-// epochs before. It returns no entry where a log that clients may append to begins with something else: then the proof is behind a checkpoint
+// epochs before. It returns no opening where a log that clients may append to begins with something else: then the proof is behind a checkpoint
 // already, or there never was one.
-func readOpening(ctx context.Context, log ordering.Log, state ordering.State) (opening *ordering.Entry, seeds []ordering.Entry, err error) {
+func readOpening(ctx context.Context, log ordering.Log, state ordering.State) (o *epochs.Opening, opening ordering.Entry, seeds []ordering.Entry, err error) {
 	for next := state.First; next <= state.Last; {
 		entries, err := log.Read(ctx, next)
 		if errors.Is(err, ordering.ErrTruncated) {
-			return nil, nil, nil
+			return nil, opening, nil, nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, opening, nil, err
 		}
-		for i, e := range entries {
+		for _, e := range entries {
 			if e.Epoch < state.Epoch {
 				seeds = append(seeds, e)
 				continue
 			}
-			var o epochs.Opening
-			switch err := epochs.OpeningFormat.Decode(e.Data, &o); {
+			o = new(epochs.Opening)
+			switch err := epochs.OpeningFormat.Decode(e.Data, o); {
 			case err != nil && len(seeds) == 0 && e.Seq == state.First && e.Seq > 1 && !state.Founding:
-				return nil, nil, nil
+				return nil, opening, nil, nil
 			case err != nil:
-				return nil, nil, fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
+				return nil, opening, nil, fmt.Errorf("%w: %w", epochs.ErrNoOpening, err)
 			case o.Epoch != state.Epoch || o.Base.Seq+1 != e.Seq:
-				return nil, nil, fmt.Errorf("%w: it is of epoch %d after %v, and stands at %d/%d", epochs.ErrNoOpening, o.Epoch, o.Base, e.Epoch, e.Seq)
+				return nil, opening, nil, fmt.Errorf("%w: it is of epoch %d after %v, and stands at %d/%d", epochs.ErrNoOpening, o.Epoch, o.Base, e.Epoch, e.Seq)
 			}
-			return &entries[i], seeds, nil
+			return o, e, seeds, nil
 		}
 		next = entries[len(entries)-1].Seq + 1
 	}
-	return nil, nil, errNotOpened
+	return nil, opening, nil, errNotOpened
 }
 
 // disown gives up an entry in the journal that was to open an epoch and proves nothing: nobody who means well has applied it, nor what comes after.

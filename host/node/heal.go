@@ -109,7 +109,7 @@ func (r *Replica) leftAt() ordering.Epoch {
 	if known.Voters() == 0 {
 		return 0
 	}
-	infos, err := r.gather(leftPatience, func(infos []host.Info) bool { return voters(infos, known) >= known.Voters() })
+	infos, err := r.askAll(known)
 	if err != nil {
 		return 0
 	}
@@ -125,14 +125,15 @@ func (r *Replica) leftAt() ordering.Epoch {
 	if _, voter := panel.Voter(r.id); !ok || voter {
 		return 0
 	}
-	theirs := slices.DeleteFunc(infos, func(in host.Info) bool {
-		key, voter := panel.Voter(in.Replica)
-		return !voter || !in.Verify(key)
-	})
-	if epoch := protocol.EpochOf(theirs); epoch <= r.promise.Epoch+maxAhead {
+	if epoch := protocol.EpochOf(protocol.OfVoters(infos, panel)); epoch <= r.promise.Epoch+maxAhead {
 		return epoch
 	}
 	return 0
+}
+
+// askAll asks all replicas where they stand, and waits for the voters of a membership.
+func (r *Replica) askAll(panel audit.Members) ([]host.Info, error) {
+	return r.gather(leftPatience, func(infos []host.Info) bool { return len(protocol.OfVoters(infos, panel)) >= panel.Voters() })
 }
 
 // follows ends the doubt.

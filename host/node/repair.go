@@ -8,6 +8,7 @@ import (
 
 	"lockstep/audit"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/snapshot"
 )
 
@@ -113,10 +114,8 @@ func (r *Replica) askStored() error {
 
 // learnStored enters the checkpoints that voters say they hold.
 func (r *Replica) learnStored(infos []host.Info, panel audit.Members) {
-	for i := range infos {
-		in := &infos[i]
-		key, voter := panel.Voter(in.Replica)
-		if !voter || in.Replica == r.id || !in.Verify(key) {
+	for _, in := range protocol.OfVoters(infos, panel) {
+		if in.Replica == r.id {
 			continue
 		}
 		for _, s := range in.Stored {
@@ -128,23 +127,13 @@ func (r *Replica) learnStored(infos []host.Info, panel audit.Members) {
 	}
 }
 
-// voters counts those that have answered.
-func voters(infos []host.Info, panel audit.Members) (n int) {
-	for i := range infos {
-		if _, ok := panel.Voter(infos[i].Replica); ok {
-			n++
-		}
-	}
-	return n
-}
-
 // transferLatest takes the newest state that a majority of voters has stored.
 // Where there is none it orders a CHECKPOINT and returns errNoState.
 func (r *Replica) transferLatest() error {
 	// Soon, since what they have stored may be too old a moment later.
 	infos, err := r.gather(infoPatience, func(infos []host.Info) bool {
 		panel, ok := host.Learn(infos, r.machine.Members())
-		return ok && voters(infos, panel) >= panel.Majority()
+		return ok && len(protocol.OfVoters(infos, panel)) >= panel.Majority()
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"lockstep/audit"
 	"lockstep/host"
 )
 
@@ -23,4 +24,14 @@ func (s *Infos) Add(in host.Info) {
 	if in.Machine == s.Machine && len(s.List) < maxInfos && !slices.ContainsFunc(s.List, known) && in.Verify(in.Key) {
 		s.List = append(s.List, in)
 	}
+}
+
+// OfVoters leaves out what is not said by a voter of a membership, whose key each has shown: see Add.
+func OfVoters(list []host.Info, members audit.Members) (kept []host.Info) {
+	for _, in := range list {
+		if key, voter := members.Voter(in.Replica); voter && bytes.Equal(key, in.Key) {
+			kept = append(kept, in)
+		}
+	}
+	return kept
 }
