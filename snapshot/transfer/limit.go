@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
@@ -10,7 +11,10 @@ import (
 
 // Limit bounds the bytes that a donor sends in a second, over all fetchers that
 // it serves. A nil Limit bounds nothing.
-type Limit struct{ bucket *rate.Limiter }
+type Limit struct {
+	bucket  *rate.Limiter
+	waiting atomic.Int64 // replies
+}
 
 // MinLimit is the lowest rate, in bytes per second, at which a page arrives
 // before its fetcher gives the donor up.
@@ -26,15 +30,16 @@ func NewLimit(bytesPerSecond int) *Limit {
 	// A reply takes an eighth of a second, so that those that wait for the
 	// replies before theirs get it in time.
 	burst := min(max(bytesPerSecond/8, snapshot.PageSize), replyBytes)
-	return &Limit{rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
+	return &Limit{bucket: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
 }
 
-// budget is the size of a reply, but for its last item.
+// budget is the size of a reply, but for its last item: smaller where others wait, so that all of
+// them together take no longer than one by itself. Fetchers of many machines would give the donor up otherwise.
 func (l *Limit) budget() int {
 	if l == nil {
 		return replyBytes
 	}
-	return l.bucket.Burst()
+	return max(l.bucket.Burst()/int(1+l.waiting.Load()), snapshot.PageSize)
 }
 
 // wait waits until so many bytes may be sent.
@@ -42,6 +47,8 @@ func (l *Limit) wait(ctx context.Context, bytes int) error {
 	if l == nil {
 		return nil
 	}
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
 	for bytes > 0 {
 		n := min(bytes, l.bucket.Burst())
 		if err := l.bucket.WaitN(ctx, n); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -265,6 +266,33 @@ func TestLimit(t *testing.T) {
 	if took, least := time.Since(began), time.Duration(float64(stats.Bytes)/rate*float64(time.Second))-200*time.Millisecond; took < least {
 		t.Errorf("%d bytes in %v, at %d a second they take %v", stats.Bytes, took, rate, least)
 	}
+}
+
+// A donor with a limit gives to as many machines at once as a node may have, each a little at a time: one reply of the usual size
+// to each would take 8 s, after which nobody waits for the last ones any more.
+func TestLimitIsShared(t *testing.T) {
+	b := newBench(t)
+	const machines, rate, differ = 64, 2 << 20, 64
+	want := newState(6)
+	have, limit := want.copy(differ), transfer.NewLimit(rate)
+	var fetches sync.WaitGroup
+	for i := range machines {
+		d := transfer.Donor{Name: "a", Subject: fmt.Sprintf("donor.%d", i)}
+		if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, limit); err != nil {
+			t.Fatal(err)
+		}
+		local := snapshot.NewTree()
+		local.Resize(len(have.memory))
+		local.Update(have.memory, all())
+		fetches.Go(func() {
+			patch := func([]snapshot.Page) error { return nil }
+			stats, err := transfer.Fetch{Conn: b.conn, Donors: []transfer.Donor{d}, Want: want.manifest(), Local: local, Patch: patch}.Run(t.Context())
+			if err != nil || stats.Pages != differ {
+				t.Errorf("machine %d: %+v, %v", i, stats, err)
+			}
+		})
+	}
+	fetches.Wait()
 }
 
 // serveStored is a donor's process: it gives the checkpoint of a store, slowly, until

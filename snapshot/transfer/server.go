@@ -53,7 +53,7 @@ const HoldFor = 30 * time.Second
 // fetcher slows itself and not the donor's other work. limit may be nil, and
 // may be shared.
 func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, limit *Limit) (*nats.Subscription, error) {
-	s := &server{from: from, budget: limit.budget()}
+	s := &server{from: from, budget: limit.budget}
 	sub, err := conn.Subscribe(subject, func(m *nats.Msg) {
 		if m.Reply == "" {
 			return
@@ -71,7 +71,7 @@ func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, li
 
 type server struct {
 	from   Source
-	budget int // bytes of a reply
+	budget func() int // bytes of a reply
 	buffer []byte
 	long   long
 }
@@ -118,12 +118,12 @@ func (s *server) parts(q request) ([]byte, error) {
 	}
 	b := append(s.buffer[:0], (&reply{}).header()...)
 	defer func() { s.buffer = b }()
-	items := 0
+	items, budget := 0, s.budget()
 	err := s.from.Parts(q.Parts, func(part []byte) bool {
 		if sketched && len(part) == snapshot.NodeSize {
 			part = snapshot.Differing(part, q.Have[items*snapshot.SketchSize:])
 		}
-		if items > 0 && len(b)+len(part) > s.budget {
+		if items > 0 && len(b)+len(part) > budget {
 			return false // the fetcher asks again for what is not there
 		}
 		b = appendItem(b, part)
@@ -135,7 +135,7 @@ func (s *server) parts(q request) ([]byte, error) {
 
 // stretch gives a part of something long, from the offset on.
 func (s *server) stretch(q request, read func() ([]byte, error)) ([]byte, error) {
-	most := uint64(min(blobBytes, s.budget))
+	most := uint64(min(blobBytes, s.budget()))
 	whole, err := s.long.get(q, most, read)
 	if err != nil {
 		return nil, err

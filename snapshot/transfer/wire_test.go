@@ -66,7 +66,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(q.encode())
 	}
-	s := &server{from: anything{}, budget: 2048}
+	s := &server{from: anything{}, budget: func() int { return 2048 }}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if _, err := decodeReply(s.answer(data)); err != nil {
 			t.Fatalf("%x is answered with what does not decode: %v", data, err)
@@ -129,7 +129,7 @@ func (c *counted) Blob(audit.Digest) ([]byte, error) { c.reads++; return c.blob,
 // A blob of many parts is read once, not once for each; and it is not kept longer.
 func TestLongIsReadOnce(t *testing.T) {
 	from := &counted{blob: bytes.Repeat([]byte{1, 2, 3}, 1<<20)}
-	s := &server{from: from, budget: replyBytes}
+	s := &server{from: from, budget: (*Limit)(nil).budget}
 	for fetch := range 2 {
 		var got []byte
 		for len(got) < len(from.blob) {
