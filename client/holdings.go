@@ -21,7 +21,7 @@ func (c *Client) prepare(ctx context.Context, wasm []byte, config host.Config, m
 		return nil, &RefusedError{host.RefusedModule, fmt.Sprintf("module has %d bytes, want at most %d", len(wasm), wasmabi.MaxModule)}
 	}
 	from := c.conn.NewRespInbox()
-	served, err := transfer.Serve(ctx, c.conn, from, blob(wasm), nil)
+	served, err := transfer.Serve(ctx, c.conn, from, blob(wasm), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -354,7 +354,7 @@ func (n *processes) scrape() {
 			n.t.Errorf("lockstep_%s counted nothing: %v", name, m)
 		}
 	}
-	for _, line := range []string{`lockstep_phase{machine="kv",phase="voting"} 1`, `lockstep_lag_entries{machine="kv"} `, `lockstep_events_total{kind="diverged",machine="kv"} 0`} {
+	for _, line := range []string{`lockstep_phase{machine="kv",phase="voting"} 1`, `lockstep_lag_entries{machine="kv"} `, `lockstep_transfer_fetchers{machine="kv"} 0`, `lockstep_events_total{kind="diverged",machine="kv"} 0`} {
 		if !strings.Contains(text, "\n"+line) {
 			n.t.Errorf("metrics lack %s", line)
 		}

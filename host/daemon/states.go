@@ -20,7 +20,7 @@ func (d *daemon) states() []metrics.State {
 		}
 		in := r.Info()
 		s := metrics.State{
-			Machine: string(name), Phase: in.Phase.String(), Seq: uint64(in.Seq), Queues: r.Queues(), Stalled: r.Stalled() != nil, Broken: r.Broken() != nil,
+			Machine: string(name), Phase: in.Phase.String(), Seq: uint64(in.Seq), Queues: r.Queues(), Fetchers: r.Fetchers(), Stalled: r.Stalled() != nil, Broken: r.Broken() != nil,
 		}
 		if last := len(in.Stored) - 1; last >= 0 {
 			s.Stored = uint64(in.Stored[last].Seq)

@@ -88,6 +88,7 @@ func TestNil(t *testing.T) {
 	m.Audited()
 	m.Event("x")
 	m.Transferred(1, 1, 1)
+	m.Given(1)
 	m.Saved(1)
 	m.Synced(1, 1, 1)
 }

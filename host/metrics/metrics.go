@@ -23,8 +23,8 @@ type Node struct {
 
 // vectors are the metrics, by machine.
 type vectors struct {
-	read, applied, entryBytes, inputs, duplicates, gas, votes, audits, events, transferBytes, transferPages, journalBytes, journalEntries, queries, busy *prometheus.CounterVec
-	apply, batch, fsync, save, transfer, query                                                                                                           *prometheus.HistogramVec
+	read, applied, entryBytes, inputs, duplicates, gas, votes, audits, events, transferBytes, transferPages, given, journalBytes, journalEntries, queries, busy *prometheus.CounterVec
+	apply, batch, fsync, save, transfer, query                                                                                                                  *prometheus.HistogramVec
 }
 
 // New returns metrics of a node, with those of the Go runtime and the process.
@@ -56,6 +56,7 @@ func newVectors() vectors {
 		events:         count("events_total", "What happened to the replica, by kind: see host/node.EventKind. diverged is the one to alarm on.", "kind"),
 		transferBytes:  count("transfer_bytes_total", "Bytes received in transfers of state, tree traffic included."),
 		transferPages:  count("transfer_pages_total", "Pages that differed in transfers of state."),
+		given:          count("transfer_given_bytes_total", "Bytes sent to others that fetch the state or the module."),
 		journalBytes:   count("journal_bytes_total", "Bytes written to the replica's own entry log."),
 		journalEntries: count("journal_entries_total", "Entries written to the replica's own entry log."),
 		queries:        count("queries_total", "Queries run, by status as inputs have it; each is undone.", "status"),
@@ -72,7 +73,7 @@ func newVectors() vectors {
 func (v *vectors) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		v.read, v.applied, v.entryBytes, v.inputs, v.duplicates, v.gas, v.votes, v.audits, v.events, v.transferBytes, v.transferPages,
-		v.journalBytes, v.journalEntries, v.queries, v.busy, v.apply, v.batch, v.fsync, v.save, v.transfer, v.query,
+		v.given, v.journalBytes, v.journalEntries, v.queries, v.busy, v.apply, v.batch, v.fsync, v.save, v.transfer, v.query,
 	}
 }
 
@@ -95,7 +96,7 @@ func (n *Node) Machine(name string) *Machine {
 		journalBytes: v.journalBytes.WithLabelValues(name), journalEntries: v.journalEntries.WithLabelValues(name),
 		apply: v.apply.WithLabelValues(name), batch: v.batch.WithLabelValues(name), fsync: v.fsync.WithLabelValues(name),
 		save: v.save.WithLabelValues(name), transfer: v.transfer.WithLabelValues(name),
-		busy: v.busy.WithLabelValues(name), query: v.query.WithLabelValues(name),
+		given: v.given.WithLabelValues(name), busy: v.busy.WithLabelValues(name), query: v.query.WithLabelValues(name),
 		events: v.events.MustCurryWith(prometheus.Labels{"machine": name}),
 	}
 	for s := range m.inputs {
@@ -109,11 +110,11 @@ func (n *Node) Machine(name string) *Machine {
 
 // Machine counts what a replica of one machine does.
 type Machine struct {
-	read, applied, entryBytes, duplicates, gas, votes, audits, busy prometheus.Counter
-	transferBytes, transferPages, journalBytes, journalEntries      prometheus.Counter
-	apply, batch, fsync, save, transfer, query                      prometheus.Observer
-	inputs, queries                                                 [wasmabi.Refused + 1]prometheus.Counter
-	events                                                          *prometheus.CounterVec
+	read, applied, entryBytes, duplicates, gas, votes, audits, busy   prometheus.Counter
+	transferBytes, transferPages, given, journalBytes, journalEntries prometheus.Counter
+	apply, batch, fsync, save, transfer, query                        prometheus.Observer
+	inputs, queries                                                   [wasmabi.Refused + 1]prometheus.Counter
+	events                                                            *prometheus.CounterVec
 }
 
 // Read counts entries that came from the log.
@@ -200,6 +201,13 @@ func (m *Machine) Transferred(pages int, bytes uint64, took time.Duration) {
 		m.transferPages.Add(float64(pages))
 		m.transferBytes.Add(float64(bytes))
 		m.transfer.Observe(took.Seconds())
+	}
+}
+
+// Given counts bytes that were sent to who fetches the state.
+func (m *Machine) Given(bytes int) {
+	if m != nil {
+		m.given.Add(float64(bytes))
 	}
 }
 

@@ -9,7 +9,8 @@ type State struct {
 	Seq      uint64
 	Stored   uint64         // seq of the newest durable checkpoint
 	Queues   map[string]int // lengths, by name
-	LogKnown bool           // the three below are known
+	Fetchers int
+	LogKnown bool // the three below are known
 	LogFirst uint64
 	LogLast  uint64
 	LogBytes uint64
@@ -36,6 +37,7 @@ var (
 	seqGauge     = gauge("seq", "Last entry applied.")
 	storedGauge  = gauge("checkpoint_seq", "Seq of the newest durable checkpoint.")
 	queueGauge   = gauge("queue_length", "Length of a queue, by queue: records, saves or queries.", "queue")
+	fetcherGauge = gauge("transfer_fetchers", "Others that fetch the state from the replica: those that hold a checkpoint.")
 	firstGauge   = gauge("log_first_seq", "First entry that the log still has.")
 	lastGauge    = gauge("log_last_seq", "Last entry of the log.")
 	bytesGauge   = gauge("log_bytes", "Bytes of the log on each of its servers.")
@@ -45,7 +47,7 @@ var (
 )
 
 func gauges() []*prometheus.Desc {
-	return []*prometheus.Desc{phaseGauge, seqGauge, storedGauge, queueGauge, firstGauge, lastGauge, bytesGauge, lagGauge, stalledGauge, brokenGauge}
+	return []*prometheus.Desc{phaseGauge, seqGauge, storedGauge, queueGauge, fetcherGauge, firstGauge, lastGauge, bytesGauge, lagGauge, stalledGauge, brokenGauge}
 }
 
 // Describe is prometheus.Collector's.
@@ -68,6 +70,7 @@ func (w *watcher) Collect(to chan<- prometheus.Metric) {
 		set(storedGauge, float64(s.Stored))
 		set(stalledGauge, truth(s.Stalled))
 		set(brokenGauge, truth(s.Broken))
+		set(fetcherGauge, float64(s.Fetchers))
 		for name, n := range s.Queues {
 			set(queueGauge, float64(n), name)
 		}

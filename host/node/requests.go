@@ -36,7 +36,7 @@ func (r *Replica) subscribe() error {
 	if err != nil {
 		return err
 	}
-	sub, err := transfer.Serve(r.ctx, r.node.opts.Conn, host.StateSubject(machine, r.id), source{r}, r.node.limit)
+	sub, err := transfer.Serve(r.ctx, r.node.opts.Conn, host.StateSubject(machine, r.id), source{r}, r.node.limit, r.meter.Given)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -43,8 +44,8 @@ func (s *Store) Expire(machine string, keep Retention) error {
 			seqs[i] = man.Seq
 		}
 		keeps := keep.Keeps(seqs)
-		for i, man := range list {
-			keeps[i] = keeps[i] || s.holds.held(man)
+		for i, held := range s.holds.held(list, time.Now()) {
+			keeps[i] = keeps[i] || held
 		}
 		return keeps
 	})
@@ -84,7 +85,11 @@ func (s *Store) drop(machine string, sync *pebble.WriteOptions, keep func(list [
 	if len(gone) == 0 {
 		return nil
 	}
-	return s.remove(machine, gone, kept, sync)
+	if err := s.remove(machine, gone, kept, sync); err != nil {
+		return err
+	}
+	s.holds.forget(gone)
+	return nil
 }
 
 func (s *Store) remove(machine string, gone, kept []snapshot.Manifest, sync *pebble.WriteOptions) (err error) {

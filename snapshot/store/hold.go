@@ -1,14 +1,10 @@
 package store
 
 import (
-	"bytes"
-	"encoding/binary"
-	"errors"
-	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"lockstep/ordering"
 	"lockstep/snapshot"
@@ -19,41 +15,36 @@ import (
 type holds struct {
 	expiring sync.Mutex // held while a checkpoint is dropped, and while one is first held
 
-	mu    sync.Mutex
-	until map[holding]hold
+	mu sync.Mutex
+	of map[string]*hold // by a checkpoint's key, of those that are there and were ever held
 }
 
-// holding is who holds which checkpoint.
-type holding struct {
-	manifest string // its key
-	holder   uint64
+// hold is who needs a checkpoint, and until when.
+type hold struct {
+	since time.Time // the first hold of it
+	until map[uint64]time.Time
 }
 
-type hold struct{ since, until time.Time }
-
-// Limits of holding, so that whoever asks cannot fill the disk.
+// Limits of holding, so that whoever asks cannot fill the disk, nor keep others from being given a state.
 const (
-	maxHolds = 32        // of all machines and holders
-	maxHold  = time.Hour // since a holder first held a checkpoint
+	maxHeld    = 8         // checkpoints of a machine that are kept because they are held: the newest
+	maxHolders = 32        // of a checkpoint that are told apart; the others count as holder 0
+	maxHold    = time.Hour // since a checkpoint was first held
 )
-
-// ErrHeld says that too many checkpoints are held already, or this one was for
-// too long.
-var ErrHeld = errors.New("checkpoint cannot be held")
 
 // Hold keeps a checkpoint from expiring for so long from now, for one of those who
 // need it; 0 lets it go. A later Hold replaces the holder's earlier one. The
-// checkpoint expires when nobody holds it. ErrNotFound says that it is not there.
+// checkpoint expires when nobody holds it. Holder 0 is whoever is not told from others: it
+// does not let go. ErrNotFound says that the checkpoint is not there.
 func (s *Store) Hold(machine string, epoch ordering.Epoch, seq ordering.Seq, holder uint64, d time.Duration) error {
 	manifest := manifestKey(machine, epoch, seq)
-	key := holding{string(manifest), holder}
 	now := time.Now()
 	if d <= 0 {
-		s.holds.release(key)
+		s.holds.release(string(manifest), holder)
 		return nil
 	}
-	if held, err := s.holds.renew(key, now, d); held || err != nil {
-		return err
+	if s.holds.renew(string(manifest), holder, now, d) {
+		return nil
 	}
 	s.holds.expiring.Lock()
 	defer s.holds.expiring.Unlock()
@@ -62,96 +53,107 @@ func (s *Store) Hold(machine string, epoch ordering.Epoch, seq ordering.Seq, hol
 	} else if !there {
 		return ErrNotFound
 	}
-	return s.holds.take(key, now, d)
-}
-
-func (h *holds) release(key holding) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.until, key)
-}
-
-// renew makes a hold last longer, and reports whether there was one.
-func (h *holds) renew(key holding, now time.Time, d time.Duration) (bool, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	held, ok := h.until[key]
-	if !ok || held.until.Before(now) {
-		return false, nil
-	}
-	if now.Sub(held.since) > maxHold {
-		return false, fmt.Errorf("%w: it was for %v", ErrHeld, maxHold)
-	}
-	held.until = now.Add(d)
-	h.until[key] = held
-	return true, nil
-}
-
-func (h *holds) take(key holding, now time.Time, d time.Duration) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for k, held := range h.until {
-		if held.until.Before(now) {
-			delete(h.until, k)
-		}
-	}
-	if len(h.until) >= maxHolds {
-		return fmt.Errorf("%w: %d are", ErrHeld, maxHolds)
-	}
-	if h.until == nil {
-		h.until = make(map[holding]hold)
-	}
-	h.until[key] = hold{now, now.Add(d)}
+	s.holds.take(string(manifest), holder, now, d)
 	return nil
 }
 
-// held reports whether a checkpoint must stay.
-func (h *holds) held(man snapshot.Manifest) bool {
+func (h *holds) release(manifest string, holder uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	manifest, now := string(manifestKey(man.Machine, man.Epoch, man.Seq)), time.Now()
-	for k, held := range h.until {
-		if k.manifest == manifest && now.Before(held.until) {
+	if held := h.of[manifest]; held != nil && holder != 0 {
+		delete(held.until, holder)
+	}
+}
+
+// renew makes a hold last longer, and reports whether the checkpoint was held, and so is there.
+func (h *holds) renew(manifest string, holder uint64, now time.Time, d time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	held := h.of[manifest]
+	if held == nil || !held.at(now) {
+		return false
+	}
+	held.extend(holder, now, d)
+	return true
+}
+
+func (h *holds) take(manifest string, holder uint64, now time.Time, d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of == nil {
+		h.of = make(map[string]*hold)
+	}
+	if h.of[manifest] == nil {
+		h.of[manifest] = &hold{now, make(map[uint64]time.Time)}
+	}
+	h.of[manifest].extend(holder, now, d)
+}
+
+func (h *hold) extend(holder uint64, now time.Time, d time.Duration) {
+	for other, until := range h.until {
+		if !now.Before(until) {
+			delete(h.until, other)
+		}
+	}
+	if len(h.until) == 0 && now.Sub(h.since) > 2*maxHold {
+		h.since = now // it could have expired meanwhile
+	}
+	if _, ok := h.until[holder]; !ok && len(h.until) >= maxHolders {
+		holder = 0
+	}
+	h.until[holder] = now.Add(d)
+}
+
+// at reports whether anybody holds it.
+func (h *hold) at(now time.Time) bool {
+	if now.Sub(h.since) > maxHold {
+		return false
+	}
+	for _, until := range h.until {
+		if now.Before(until) {
 			return true
 		}
 	}
 	return false
 }
 
-// Parts gives parts of any checkpoints that are kept, in order, as they stand in
-// the store and unchecked: a node as it is, a page as a zstd frame, nil where
-// there is none. It ends when give returns false. Parts in ascending order of
-// level and index are found fastest.
-func (s *Store) Parts(machine string, refs []snapshot.Ref, give func(part []byte) bool) (err error) {
-	s.reading.RLock()
-	defer s.reading.RUnlock()
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: partPrefix(machine, 0), UpperBound: partPrefix(machine, 1)})
-	if err != nil {
-		return fmt.Errorf("read parts: %w", err)
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	key := partPrefix(machine, 0)
-	for _, p := range refs {
-		key = append(key[:len(machine)+2], p.Level)
-		key = append(binary.BigEndian.AppendUint32(key, p.Index), p.Digest[:]...)
-		var part []byte
-		if it.SeekGE(key) && bytes.Equal(it.Key(), key) {
-			if part, err = it.ValueAndErr(); err != nil {
-				return fmt.Errorf("read part: %w", err)
-			}
-		}
-		if err := it.Error(); err != nil {
-			return fmt.Errorf("read part: %w", err)
-		}
-		if !give(part) {
-			return nil
+// held tells which of a machine's checkpoints, oldest first, must stay.
+func (h *holds) held(list []snapshot.Manifest, now time.Time) []bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stays, left := make([]bool, len(list)), maxHeld
+	for i, man := range slices.Backward(list) {
+		held := h.of[string(manifestKey(man.Machine, man.Epoch, man.Seq))]
+		if stays[i] = left > 0 && held != nil && held.at(now); stays[i] {
+			left--
 		}
 	}
-	return nil
+	return stays
 }
 
-// partPrefix is what the keys of a machine's parts begin with, or at end 1 what
-// follows all of them.
-func partPrefix(machine string, end byte) []byte {
-	return append(append([]byte{'d'}, machine...), end)
+// forget is told of checkpoints that are dropped.
+func (h *holds) forget(gone []snapshot.Manifest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, man := range gone {
+		delete(h.of, string(manifestKey(man.Machine, man.Epoch, man.Seq)))
+	}
+}
+
+// Fetchers is how many hold checkpoints of a machine.
+func (s *Store) Fetchers(machine string) (n int) {
+	prefix, now := string(manifestPrefix(machine)), time.Now()
+	s.holds.mu.Lock()
+	defer s.holds.mu.Unlock()
+	for manifest, held := range s.holds.of {
+		if !strings.HasPrefix(manifest, prefix) {
+			continue
+		}
+		for _, until := range held.until {
+			if now.Before(until) {
+				n++
+			}
+		}
+	}
+	return n
 }

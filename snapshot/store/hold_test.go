@@ -22,7 +22,7 @@ func TestHeldIsNotExpired(t *testing.T) {
 	if err := s.Hold("m", held.Epoch, held.Seq+1, 1, time.Minute); !errors.Is(err, ErrNotFound) {
 		t.Errorf("hold of a checkpoint that there is not: %v", err)
 	}
-	for holder := range uint64(2) {
+	for _, holder := range []uint64{1, 2} {
 		if err := hold(holder, time.Minute); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,13 @@ func TestHeldIsNotExpired(t *testing.T) {
 	if !there() {
 		t.Fatal("a checkpoint was expired that two hold")
 	}
-	if err := hold(0, 0); err != nil {
+	if got := s.Fetchers("m"); got != 2 {
+		t.Errorf("%d fetchers, want 2", got)
+	}
+	if got := s.Fetchers("n"); got != 0 {
+		t.Errorf("%d fetchers of another machine", got)
+	}
+	if err := hold(2, 0); err != nil {
 		t.Fatal(err)
 	}
 	if !there() {
@@ -59,40 +65,92 @@ func TestHeldIsNotExpired(t *testing.T) {
 	}
 }
 
-// Nobody holds a checkpoint for ever, nor do many take all that may be held.
-func TestHoldsAreBounded(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
+// Nobody holds a checkpoint for ever, and it may be held again after as long a while.
+func TestHoldsEnd(t *testing.T) {
+	began := time.Unix(1_000_000, 0)
 	var h holds
-	key := func(holder uint64) holding { return holding{"a", holder} }
-	for i := range uint64(maxHolds) {
-		if err := h.take(key(i), now, time.Minute); err != nil {
-			t.Fatalf("hold %d of %d: %v", i, maxHolds, err)
+	man := snapshot.Manifest{Machine: "m", Epoch: 1, Seq: 2}
+	key := string(manifestKey("m", 1, 2))
+	held := func(at time.Time) bool { return h.held([]snapshot.Manifest{man}, at)[0] }
+	h.take(key, 1, began, time.Minute)
+	if !held(began.Add(59*time.Second)) || held(began.Add(time.Minute)) {
+		t.Error("a hold of a minute does not last a minute")
+	}
+	at := began
+	for ; at.Sub(began) <= 3*time.Hour; at = at.Add(50 * time.Second) {
+		holder := uint64(at.Unix()%2 + 1) // another one begins for no new hour
+		if !h.renew(key, holder, at, time.Minute) {
+			h.take(key, holder, at, time.Minute)
+		}
+		if want := at.Sub(began) <= maxHold; held(at) != want {
+			t.Fatalf("after %v: held %v, want %v", at.Sub(began), !want, want)
 		}
 	}
-	if err := h.take(key(maxHolds), now, time.Minute); !errors.Is(err, ErrHeld) {
-		t.Errorf("one hold more: %v", err)
+	at = at.Add(time.Minute)
+	if h.renew(key, 1, at, time.Minute) {
+		t.Error("one that ran out is renewed")
 	}
-	for at := now; ; at = at.Add(50 * time.Second) {
-		held, err := h.renew(key(0), at, time.Minute)
-		if at.Sub(now) > maxHold {
-			if held || !errors.Is(err, ErrHeld) {
-				t.Errorf("after %v it is renewed: %v, %v", at.Sub(now), held, err)
+	if h.take(key, 1, at, time.Minute); !held(at) {
+		t.Error("a checkpoint that nobody held for long cannot be held again")
+	}
+	h.forget([]snapshot.Manifest{man})
+	if len(h.of) != 0 {
+		t.Error("a checkpoint that is gone is remembered")
+	}
+}
+
+// Who holds all that there is under many names neither fills the disk nor has the checkpoint expire that another needs.
+func TestHoldsAreBounded(t *testing.T) {
+	const checkpoints, honest = 3 * maxHeld, 1
+	s := openStore(t, t.TempDir())
+	r := rand.New(rand.NewPCG(7, 8))
+	m := newMachine("m")
+	var wanted, newest snapshot.Manifest
+	for i := range checkpoints {
+		m.step(r)
+		c := m.checkpoint()
+		save(t, s, c)
+		newest = c.Manifest
+		for holder := range uint64(4 * maxHolders) {
+			if err := s.Hold("m", newest.Epoch, newest.Seq, 1000+holder, time.Hour); err != nil {
+				t.Fatal(err)
 			}
-			now = at
-			break
 		}
-		if !held || err != nil {
-			t.Fatalf("after %v it is not renewed: %v, %v", at.Sub(now), held, err)
+		if i == checkpoints-maxHeld+1 {
+			wanted = newest
+		}
+		if wanted.Seq > 0 {
+			if err := s.Hold("m", wanted.Epoch, wanted.Seq, honest, time.Minute); err != nil {
+				t.Fatalf("hold with %d others: %v", 4*maxHolders, err)
+			}
+		}
+		if err := s.Expire("m", Retention{Newest: 1, Agreed: m.seq}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if held, err := h.renew(key(1), now, time.Minute); held || err != nil {
-		t.Errorf("one that ran out is renewed: %v, %v", held, err)
+	list, err := s.List("m")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := h.take(key(maxHolds), now.Add(2*time.Minute), time.Minute); err != nil {
-		t.Errorf("others ran out, and there is no room: %v", err)
+	if len(list) != maxHeld {
+		t.Errorf("%d checkpoints are kept, want %d", len(list), maxHeld)
 	}
-	past := holds{until: map[holding]hold{{string(manifestKey("m", 1, 2)), 1}: {now, time.Now().Add(-time.Second)}}}
-	if past.held(snapshot.Manifest{Machine: "m", Epoch: 1, Seq: 2}) {
-		t.Error("a hold that ran out holds")
+	if list[1].Seq != wanted.Seq {
+		t.Errorf("the second kept is at seq %d, want the one that is needed, %d", list[1].Seq, wanted.Seq)
+	}
+	if got, most := s.Fetchers("m"), maxHeld*(maxHolders+1); got > most {
+		t.Errorf("%d holders are told apart, want at most %d", got, most)
+	}
+	// The others all let go: one that was not told from them does not lose it.
+	for holder := range uint64(4 * maxHolders) {
+		if err := s.Hold("m", wanted.Epoch, wanted.Seq, 1000+holder, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Hold("m", wanted.Epoch, wanted.Seq, 0, 0), s.Expire("m", Retention{Newest: 1, Agreed: m.seq})); err != nil {
+		t.Fatal(err)
+	}
+	if there, err := s.has(manifestKey("m", wanted.Epoch, wanted.Seq)); err != nil || !there {
+		t.Errorf("the checkpoint that is needed expired: %v", err)
 	}
 }

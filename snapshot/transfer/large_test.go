@@ -128,7 +128,7 @@ func newDonation(b *testing.B) *donation {
 		randomPage(memory[at:at+snapshot.PageSize], uint64(at))
 	}
 	t := &donation{memory: memory, donor: shelve(b, memory), cluster: jetstreamtest.Start(b, 1)}
-	if _, err := transfer.Serve(b.Context(), t.cluster.ConnectAny(b), "donor.a", t.donor, nil); err != nil {
+	if _, err := transfer.Serve(b.Context(), t.cluster.ConnectAny(b), "donor.a", t.donor, nil, nil); err != nil {
 		b.Fatal(err)
 	}
 	t.conn = t.cluster.ConnectAny(b)

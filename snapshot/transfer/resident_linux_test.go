@@ -100,7 +100,7 @@ func BenchmarkResident(b *testing.B) {
 		var s shelf
 		man := ranAndSaved(b, &s)
 		cluster := jetstreamtest.Start(b, 1)
-		if _, err := transfer.Serve(b.Context(), cluster.ConnectAny(b), "donor.a", shelf{s.Store, man}, nil); err != nil {
+		if _, err := transfer.Serve(b.Context(), cluster.ConnectAny(b), "donor.a", shelf{s.Store, man}, nil, nil); err != nil {
 			b.Fatal(err)
 		}
 		t := &donation{donor: shelf{s.Store, man}, conn: cluster.ConnectAny(b), cluster: cluster}
@@ -177,7 +177,7 @@ func (g *guest) save(b *testing.B) shelf {
 func gives(b *testing.B, s shelf) float64 {
 	b.Helper()
 	cluster := jetstreamtest.Start(b, 1)
-	if _, err := transfer.Serve(b.Context(), cluster.ConnectAny(b), "donor.a", s, nil); err != nil {
+	if _, err := transfer.Serve(b.Context(), cluster.ConnectAny(b), "donor.a", s, nil, nil); err != nil {
 		b.Fatal(err)
 	}
 	tree := snapshot.NewTree()

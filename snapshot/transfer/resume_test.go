@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestKilledFetcherGoesOn(t *testing.T) {
 	want := newState(3)
 	want.tree.Root() // brings its nodes up to date
 	// Slow, so that the kill comes in the middle.
-	if _, err := transfer.Serve(t.Context(), conn, "donor.a", want, transfer.NewLimit(1<<20)); err != nil {
+	if _, err := transfer.Serve(t.Context(), conn, "donor.a", want, transfer.NewLimit(1<<20), nil); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "stash")
@@ -102,7 +103,7 @@ func TestKilledFetcherGoesOn(t *testing.T) {
 		t.Fatalf("%d pages kept, the process had %d of %d when it was killed", kept, had, pages)
 	}
 	fast := transfer.Donor{Name: "b", Subject: "donor.b"}
-	if _, err := transfer.Serve(t.Context(), conn, fast.Subject, want, nil); err != nil {
+	if _, err := transfer.Serve(t.Context(), conn, fast.Subject, want, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	stats, err := transfer.Fetch{Conn: conn, Donors: []transfer.Donor{fast}, Want: want.manifest(), Local: got.tree, Patch: got.patch, Stash: stash}.Run(t.Context())
@@ -156,7 +157,7 @@ func TestDonorRestarts(t *testing.T) {
 	b := newBench(t)
 	want, got := newState(4), emptyState()
 	d := transfer.Donor{Name: "a", Subject: "donor.a"}
-	sub, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, nil)
+	sub, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestDonorRestarts(t *testing.T) {
 	if err == nil || fmt.Sprint(stats.Dropped) != "[a]" {
 		t.Fatalf("donor that went away: %+v, %v", stats, err)
 	}
-	if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, nil); err != nil {
+	if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	rest, err := fetch.Run(t.Context())
@@ -209,7 +210,7 @@ func TestDonorsMoveOn(t *testing.T) {
 	}
 	old := save(9)
 	root := now.tree.Root()
-	if _, err := transfer.Serve(t.Context(), b.conn, "donor.a", shelf{disk, old}, nil); err != nil {
+	if _, err := transfer.Serve(t.Context(), b.conn, "donor.a", shelf{disk, old}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	got := emptyState()
@@ -254,13 +255,17 @@ func TestLimit(t *testing.T) {
 	want, got := newState(6), emptyState()
 	const rate = 2 << 20
 	d := transfer.Donor{Name: "a", Subject: "donor.a"}
-	if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, transfer.NewLimit(rate)); err != nil {
+	var given atomic.Int64
+	if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, transfer.NewLimit(rate), func(n int) { given.Add(int64(n)) }); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	stats, err := transfer.Fetch{Conn: b.conn, Donors: []transfer.Donor{d}, Want: want.manifest(), Local: got.tree, Patch: got.patch}.Run(t.Context())
 	if err != nil || len(stats.Dropped) != 0 {
 		t.Fatalf("%+v, %v", stats, err)
+	}
+	if n := given.Load(); n < int64(stats.Bytes) || n > int64(stats.Bytes)+1000 { // the reply to what ends it
+		t.Errorf("the donor counts %d bytes, its fetcher %d", n, stats.Bytes)
 	}
 	// The first burst is an eighth of a second's worth.
 	if took, least := time.Since(began), time.Duration(float64(stats.Bytes)/rate*float64(time.Second))-200*time.Millisecond; took < least {
@@ -278,7 +283,7 @@ func TestLimitIsShared(t *testing.T) {
 	var fetches sync.WaitGroup
 	for i := range machines {
 		d := transfer.Donor{Name: "a", Subject: fmt.Sprintf("donor.%d", i)}
-		if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, limit); err != nil {
+		if _, err := transfer.Serve(t.Context(), b.conn, d.Subject, want, limit, nil); err != nil {
 			t.Fatal(err)
 		}
 		local := snapshot.NewTree()
@@ -310,7 +315,7 @@ func serveStored(url, dir string) error {
 	if err != nil || len(list) != 1 {
 		return fmt.Errorf("store has %d checkpoints, %w", len(list), err)
 	}
-	if _, err := transfer.Serve(context.Background(), conn, "donor.a", shelf{disk, list[0]}, transfer.NewLimit(2<<20)); err != nil {
+	if _, err := transfer.Serve(context.Background(), conn, "donor.a", shelf{disk, list[0]}, transfer.NewLimit(2<<20), nil); err != nil {
 		return err
 	}
 	if err := conn.Flush(); err != nil {

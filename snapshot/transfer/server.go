@@ -51,8 +51,8 @@ const HoldFor = 30 * time.Second
 // Serve answers requests on a subject from a source until ctx ends or the
 // subscription is ended. Requests are answered one at a time, so that a greedy
 // fetcher slows itself and not the donor's other work. limit may be nil, and
-// may be shared.
-func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, limit *Limit) (*nats.Subscription, error) {
+// may be shared; given, if not nil, is told of the bytes that are sent.
+func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, limit *Limit, given func(bytes int)) (*nats.Subscription, error) {
 	s := &server{from: from, budget: limit.budget}
 	sub, err := conn.Subscribe(subject, func(m *nats.Msg) {
 		if m.Reply == "" {
@@ -60,6 +60,9 @@ func Serve(ctx context.Context, conn *nats.Conn, subject string, from Source, li
 		}
 		answer := s.answer(m.Data)
 		if limit.wait(ctx, len(answer)) == nil {
+			if given != nil {
+				given(len(answer))
+			}
 			_ = m.Respond(answer) // nothing is owed to a fetcher whose connection is gone
 		}
 	})

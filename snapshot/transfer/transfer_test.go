@@ -137,7 +137,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) donor(name string, from transfer.Source) transfer.Donor {
 	b.t.Helper()
 	d := transfer.Donor{Name: name, Subject: "donor." + strings.ReplaceAll(name, " ", "_")}
-	if _, err := transfer.Serve(b.t.Context(), b.conn, d.Subject, from, nil); err != nil {
+	if _, err := transfer.Serve(b.t.Context(), b.conn, d.Subject, from, nil, nil); err != nil {
 		b.t.Fatal(err)
 	}
 	return d
@@ -407,7 +407,7 @@ func TestBlobThatDrips(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "donor.drip") || !strings.Contains(err.Error(), "it had") || asked > 2 {
 		t.Errorf("a blob that drips: %v, after %d questions", err, asked)
 	}
-	if _, err := transfer.Serve(t.Context(), b.conn, "donor.honest", honest, transfer.NewLimit(transfer.MinLimit*100)); err != nil {
+	if _, err := transfer.Serve(t.Context(), b.conn, "donor.honest", honest, transfer.NewLimit(transfer.MinLimit*100), nil); err != nil {
 		t.Fatal(err)
 	}
 	blob, err := transfer.Blob(t.Context(), b.conn, []string{"donor.drip", "donor.honest"}, digest, 64<<20)
