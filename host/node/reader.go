@@ -66,7 +66,16 @@ func (r *Replica) read() {
 	go func(reader *reader, from ordering.Seq) {
 		defer r.done.Done()
 		defer close(reader.ended)
+		// What the journal has takes a while to apply, in which the log may be cut behind a checkpoint of others.
+		caughtUp := func() {}
+		if from <= r.journal.Last().Seq {
+			caughtUp = r.observe(ctx)
+		}
+		defer caughtUp()
 		for {
+			if from > r.journal.Last().Seq {
+				caughtUp()
+			}
 			entries, err := r.next(ctx, from)
 			if ctx.Err() != nil {
 				return

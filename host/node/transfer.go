@@ -34,7 +34,8 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 	if err := r.journalAt(ordering.Position{Epoch: man.Epoch, Seq: man.Seq, Chain: man.Chain}); err != nil {
 		return err
 	}
-	defer r.observe()()
+	r.reader.end()
+	defer r.observe(r.ctx)()
 	fresh, err := r.adopt(man, donors)
 	if err != nil {
 		return err
@@ -59,13 +60,12 @@ func (r *Replica) transfer(at audit.Position, want audit.State, donors []audit.R
 	return nil
 }
 
-// maxObserved bounds the bytes of entries that are read ahead of a transfer.
+// maxObserved bounds the bytes of entries that are read while a state is fetched, or while those in the journal are applied.
 const maxObserved = 1 << 30
 
-// observe reads the log into the journal until what it returns is called.
-func (r *Replica) observe() (stop func()) {
-	r.reader.end()
-	ctx, cancel := context.WithCancel(r.ctx)
+// observe reads the log into the journal until what it returns is called, or ctx is done.
+func (r *Replica) observe(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -77,7 +77,7 @@ func (r *Replica) observe() (stop func()) {
 			switch {
 			case err == nil || ctx.Err() != nil:
 			case final(err):
-				r.logger.Warn("log cannot be followed while the state is fetched", "err", err)
+				r.logger.Info("the log is not read ahead any more", "err", err)
 				return
 			default:
 				r.logger.Debug("read log", "err", err)
