@@ -254,5 +254,6 @@ func (f *filter) trust(m audit.Members) []verdict {
 
 // learn judges what replicas say of the membership by the newest trusted one.
 func (f *filter) learn(infos []host.Info) (audit.Members, bool) {
-	return host.Learn(infos, f.views[f.latest])
+	m, _, ok := host.Learn(infos, f.views[f.latest])
+	return m, ok
 }

@@ -4,6 +4,7 @@ import (
 	"lockstep/audit"
 	"lockstep/audit/canonical"
 	"lockstep/host/epochs"
+	"lockstep/ordering"
 )
 
 // MembersFormat is the encoding of a membership.
@@ -13,26 +14,29 @@ const MembersFormat canonical.Format = "LSM2"
 // membership is believed when a majority of its own voters states it; else
 // when a majority of the trusted one's voters does, or of those of them that went on by
 // an operator's word. Of several, the newest; two different ones made by the same entry are believed
-// neither, and neither are two words for one epoch.
-func Learn(infos []Info, trusted audit.Members) (audit.Members, bool) {
-	m, ok := learn(infos, trusted)
+// neither, and neither are two words neither of which goes on from the other: torn is the epoch of such, else 0; see epochs.Words.
+func Learn(infos []Info, trusted audit.Members) (m audit.Members, torn ordering.Epoch, ok bool) {
+	m, ok = learn(infos, trusted)
 	if ok && m.Seq > trusted.Seq {
-		return m, true
+		return m, 0, true
 	}
 	words := epochs.Words{Trusted: trusted}
 	for i := range infos {
-		infos[i].Tell(&words)
+		infos[i].tell(&words)
+	}
+	if words.Torn > 0 {
+		return m, words.Torn, ok
 	}
 	for _, panel := range words.Left {
-		if next, found := learn(infos, panel); found && words.Torn == 0 {
-			return next, true
+		if next, found := learn(infos, panel); found {
+			return next, 0, true
 		}
 	}
-	return m, ok
+	return m, 0, ok
 }
 
-// Tell has those hear of the replica's recoveries who trust a membership that it votes in.
-func (i *Info) Tell(w *epochs.Words) {
+// tell has those hear of the replica's recoveries who trust a membership that it votes in.
+func (i *Info) tell(w *epochs.Words) {
 	key, voter := w.Trusted.Voter(i.Replica)
 	if voter && i.Verify(key) && len(i.Recoveries) <= maxRecoveries {
 		w.Hear(i.Machine, i.Recoveries)

@@ -9,9 +9,9 @@ import (
 type Words struct {
 	Trusted audit.Members
 	Left    []audit.Members // memberships that recoveries have left of it, one for each voter that tells of such
-	// Torn is an epoch for which an operator has given two different words, 0 if there is none. Who sees both follows neither.
+	// Torn is the later epoch of two words neither of which goes on from the other, 0 if there are none. Who sees both follows neither.
 	Torn  ordering.Epoch
-	given map[ordering.Epoch]*Recovery
+	given []*Recovery // each once, of those that are torn one
 }
 
 // Hear takes what one of the voters tells, oldest first. Where replicas may lie a recovery that has only their signatures is
@@ -20,35 +20,44 @@ func (w *Words) Hear(machine string, list []Recovery) {
 	if w.Trusted.Mode == audit.Signed && w.Trusted.Operator == (audit.Operator{}) {
 		return
 	}
-	if w.given == nil {
-		w.given = make(map[ordering.Epoch]*Recovery)
-	}
 	panel := w.Trusted
 	for i := range list {
-		r := &list[i]
-		next, ok := r.after(machine, panel)
-		if !ok {
-			continue
+		if next, ok := list[i].after(machine, panel); ok {
+			w.give(&list[i])
+			panel = next
 		}
-		if other := w.given[r.Epoch]; other != nil && !other.equals(r) {
-			w.Torn = r.Epoch
-		}
-		w.given[r.Epoch], panel = r, next
 	}
 	if panel.Seq > w.Trusted.Seq {
 		w.Left = append(w.Left, panel)
 	}
 }
 
-// after is a membership after the recovery, if that follows from it and leaves another one.
+// give compares a word with those before.
+func (w *Words) give(r *Recovery) {
+	for _, o := range w.given {
+		switch {
+		case o.Epoch == r.Epoch && o.equals(r):
+			return
+		case o.Base.Epoch < r.Epoch && r.Base.Epoch < o.Epoch: // each gives up what the other one opened
+			w.Torn = max(w.Torn, o.Epoch, r.Epoch)
+		}
+	}
+	if w.Torn == 0 {
+		w.given = append(w.given, r)
+	}
+}
+
+// after is the membership after the recovery, if that follows from the one before: the same where all voters go on.
 func (r *Recovery) after(machine string, panel audit.Members) (audit.Members, bool) {
 	if r.Machine != machine || r.Base.Seq < panel.Seq {
 		return panel, false
 	}
 	list, err := r.Members(panel)
-	if err != nil || len(list) == len(panel.List) {
+	if err != nil {
 		return panel, false
 	}
-	panel.List, panel.Seq = list, r.Base.Seq+1
+	if len(list) < len(panel.List) {
+		panel.List, panel.Seq = list, r.Base.Seq+1
+	}
 	return panel, true
 }

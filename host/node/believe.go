@@ -48,7 +48,7 @@ func (r *Replica) followed(epoch ordering.Epoch) bool {
 	if err != nil {
 		return false
 	}
-	if learned, ok := host.Learn(infos, panel); ok {
+	if learned, _, ok := host.Learn(infos, panel); ok {
 		panel = learned
 	}
 	n := 0

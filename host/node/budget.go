@@ -143,7 +143,7 @@ func (r *Replica) admit() error {
 	if err != nil {
 		return err
 	}
-	panel, ok := host.Learn(infos, audit.Members{})
+	panel, _, ok := host.Learn(infos, audit.Members{})
 	if !ok {
 		return nil
 	}

@@ -102,8 +102,8 @@ func (r *Replica) seek(now time.Time) ordering.Epoch {
 
 // leftAt is the epoch of those who went on without this replica, if it is no voter any more: by the ordered membership, or
 // by an operator's word, when those that it knew to vote will never be a majority again. Its promise counts for nobody there, and what
-// it is to find there has to prove itself as ever. 0: there are none. Where an operator gave two words for one epoch it goes to neither,
-// since what it then says of the membership would count for that one: it waits for the epoch after.
+// it is to find there has to prove itself as ever. 0: there are none. Where an operator gave two words it goes to neither,
+// since what it then says of the membership would count for that one: it waits for the epoch after both.
 func (r *Replica) leftAt() ordering.Epoch {
 	known := r.machine.Members()
 	if known.Voters() == 0 {
@@ -113,15 +113,11 @@ func (r *Replica) leftAt() ordering.Epoch {
 	if err != nil {
 		return 0
 	}
-	words := epochs.Words{Trusted: known}
-	for i := range infos {
-		infos[i].Tell(&words)
+	panel, torn, ok := host.Learn(infos, known)
+	if torn > 0 && torn <= r.promise.Epoch+maxAhead {
+		r.logger.Error("an operator gave two words, and neither goes on from the other: this replica follows neither, and votes no more", "epoch", uint64(torn))
+		return torn + 1
 	}
-	if words.Torn > 0 && words.Torn <= r.promise.Epoch+maxAhead {
-		r.logger.Error("an operator gave two different words for one epoch: this replica follows neither, and votes no more", "epoch", uint64(words.Torn))
-		return words.Torn + 1
-	}
-	panel, ok := host.Learn(infos, known)
 	if _, voter := panel.Voter(r.id); !ok || voter {
 		return 0
 	}

@@ -132,13 +132,13 @@ func (r *Replica) learnStored(infos []host.Info, panel audit.Members) {
 func (r *Replica) transferLatest() error {
 	// Soon, since what they have stored may be too old a moment later.
 	infos, err := r.gather(infoPatience, func(infos []host.Info) bool {
-		panel, ok := host.Learn(infos, r.machine.Members())
+		panel, _, ok := host.Learn(infos, r.machine.Members())
 		return ok && len(protocol.OfVoters(infos, panel)) >= panel.Majority()
 	})
 	if err != nil {
 		return err
 	}
-	panel, ok := host.Learn(infos, r.machine.Members())
+	panel, _, ok := host.Learn(infos, r.machine.Members())
 	if !ok {
 		return fmt.Errorf("learn membership from %d replicas: no majority states the same", len(infos))
 	}

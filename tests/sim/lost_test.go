@@ -125,10 +125,18 @@ func lostMajorityReturns(t *testing.T, config host.Config, key ed25519.PrivateKe
 	}
 }
 
-// An operator, told of both halves of a partition that the other one is gone, gives two words for one epoch. Who hears of both follows
-// neither: a replica that both leave out votes no more, and a client that knew the machine before gets FAIL.
+// An operator, told of both halves of a partition that the other one is gone, gives two words: for one epoch, or for two, where the one half
+// had come an epoch further. Who hears of both follows neither: a replica that both leave out votes no more, and a client that knew
+// the machine before gets FAIL.
 func TestTwoWords(t *testing.T) {
 	t.Parallel()
+	t.Run("for one epoch", func(t *testing.T) { t.Parallel(); twoWords(t, 1) })
+	t.Run("for two", func(t *testing.T) { t.Parallel(); twoWords(t, 2) })
+}
+
+// twoWords gives them to one that is in the first epoch, and to one in the epoch so named, as the third one is.
+func twoWords(t *testing.T, epoch ordering.Epoch) {
+	t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	c := newCluster(t, 1, shared(t))
 	c.deployWith(host.Config{Mode: audit.Signed, Operator: audit.Operator(key.Public().(ed25519.PublicKey))})
@@ -141,9 +149,17 @@ func TestTwoWords(t *testing.T) {
 	if _, err := before.Members(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for i := range c.nodes {
-		c.crash(i)
+	c.crash(0)
+	if epoch > 1 {
+		c.breakFirst()
+		c.nodes[0].lost.Store(false)
 	}
+	for _, n := range c.nodes[1:] {
+		r := n.node.Replica(machine)
+		c.await("the others to vote in their epoch", func() bool { return r.Info().Epoch == epoch && r.Info().Phase == host.PhaseVoting })
+	}
+	c.crash(1)
+	c.crash(2)
 	for i := range 2 { // the first at servers of its own
 		n := c.nodes[i]
 		n.apart.Store(i == 0)
@@ -176,7 +192,7 @@ func TestTwoWords(t *testing.T) {
 	if out, err := before.Call(short, kv.Add("after", 1)); !errors.As(err, &failed) {
 		t.Errorf("who knew the machine before gets %v, %v, want FAIL", out, err)
 	}
-	if in := third.Info(); in.Log != 1 || in.Phase != host.PhaseBroken {
+	if in := third.Info(); in.Log != epoch || in.Phase != host.PhaseBroken {
 		t.Errorf("the third one is %v in epoch %d", in.Phase, in.Log)
 	}
 }
