@@ -29,6 +29,7 @@ import (
 	"lockstep/audit"
 	"lockstep/client"
 	"lockstep/host"
+	"lockstep/host/protocol"
 	"lockstep/ordering"
 	"lockstep/ordering/jetstream"
 )
@@ -176,10 +177,8 @@ func survive(members audit.Members, infos []host.Info, leaves audit.ReplicaID) e
 	if counts {
 		left--
 	}
-	for i := range infos {
-		in := &infos[i]
-		key, voter := members.Voter(in.Replica)
-		if voter && in.Replica != leaves && in.Verify(key) && in.Phase == host.PhaseVoting {
+	for _, in := range protocol.OfVoters(infos, members) {
+		if in.Replica != leaves && in.Phase == host.PhaseVoting {
 			answer++
 		}
 	}
