@@ -206,6 +206,7 @@ func (m *Memory) Resize(size uint64) {
 	}
 	m.held.Cut(uint32(size / PageSize))
 	m.size, m.committedSize = size, size
+	m.watch.listed = false
 }
 
 // Write changes pages of both memories. Those that follow one another in memory

@@ -2,6 +2,7 @@ package paging
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 )
 
@@ -91,5 +92,58 @@ func TestWatchForgets(t *testing.T) {
 			}
 			stop()
 		}
+	}
+}
+
+// Where the kernel writes down where page faults are, a memory of which another page is written each time
+// is not looked through, and what was lost for want of room is found.
+func TestFaultLog(t *testing.T) {
+	if !faultsAreLogged() {
+		t.Skip("page faults are not logged here")
+	}
+	const pages, rounds = 4096, 300
+	for _, kind := range kinds(t) {
+		if kind == Compare {
+			continue // it reads every page
+		}
+		m := open(t, kind, pages*PageSize)
+		m.Grow(pages * PageSize)
+		for i := range uint32(pages) {
+			page(m.Live(), i)[0] = byte(i)
+		}
+		m.Commit()
+		counted := &scans{tracker: m.tracker}
+		m.tracker = counted
+		stop := m.Watch()
+		for n := range uint32(rounds) {
+			i := n * 1237 % pages
+			page(m.Live(), i)[9] = 1
+			if page(m.Live(), i+1)[0] != byte(i+1) { // a fault that is no write
+				t.Fatalf("%v: page %d is not what it was", kind, i+1)
+			}
+			m.Undo()
+			if page(m.Live(), i)[9] != 0 {
+				t.Fatalf("%v: page %d was not put back in round %d", kind, i, n)
+			}
+		}
+		if counted.n > looksLogged+2 {
+			t.Errorf("%v: %d scans in %d rounds", kind, counted.n, rounds)
+		}
+		for i := range uint32(pages) {
+			page(m.Live(), i)[9] = 1
+		}
+		m.Undo()
+		if !bytes.Equal(m.Live(), m.Committed()) {
+			t.Errorf("%v: not all of %d pages were put back", kind, pages)
+		}
+		m.Live()[3*PageSize] = 77
+		m.Undo()
+		m.Resize(PageSize)
+		m.Grow(4 * PageSize)
+		m.Live()[3*PageSize] = 78
+		if got := fmt.Sprint(m.Commit()); got != "[1 2 3]" {
+			t.Errorf("%v: pages %s changed, want those that were added", kind, got)
+		}
+		stop()
 	}
 }

@@ -213,7 +213,7 @@ func BenchmarkCall1024(b *testing.B) {
 func BenchmarkCallFailing(b *testing.B) {
 	b.Run("128KiB", func(b *testing.B) {
 		s := benchCluster(b, guesttest.Module(b, "probe"), host.Config{Mode: audit.Majority})
-		s.callFailing(s.client())
+		s.callFailing(s.client(), counted)
 	})
 	b.Run("1GiB", func(b *testing.B) {
 		const pages, part = 1 << 14, 16 << 20
@@ -233,8 +233,32 @@ func BenchmarkCallFailing(b *testing.B) {
 		for at := part; at < pages<<16; at += part {
 			order(probeFill, uint32(at), 1, part)
 		}
-		s.callFailing(cl)
+		s.callFailing(cl, counted)
 	})
+	// Each caller stores to a page of its own, and these are spread over all of the memory.
+	for _, mib := range []uint32{8, 64, 1024} {
+		b.Run(fmt.Sprintf("scattered/%dMiB", mib), func(b *testing.B) {
+			const never = 1 << 40
+			s := benchCluster(b, guesttest.Module(b, "scatter"), host.Config{Mode: audit.Majority, MaxMemory: 16 * mib, CheckpointEvery: never})
+			s.callFailing(s.client(), func(caller int, fails bool) []byte {
+				in := make([]byte, inputSize)
+				if fails {
+					in[0] = 1
+				}
+				binary.LittleEndian.PutUint32(in[1:], uint32(caller)*(mib<<20/benchCallers)+64)
+				return in
+			})
+		})
+	}
+}
+
+// counted is an input of the probe guest that counts or traps.
+func counted(_ int, fails bool) []byte {
+	in := make([]byte, inputSize)
+	if in[0] = probeCount; fails {
+		in[0] = probeTrap
+	}
+	return in
 }
 
 // Commands of the probe guest.
@@ -256,12 +280,12 @@ func largeProbe(b *testing.B) []byte {
 	return bytes.Replace(wasm, small, large, 1)
 }
 
-func (s *benched) callFailing(cl *client.Client) {
+func (s *benched) callFailing(cl *client.Client, input func(caller int, fails bool) []byte) {
 	b := s.b
-	round := func(d time.Duration, even, odd byte) float64 {
-		command := func(i int) byte { return [2]byte{even, odd}[i%2] }
-		rate, _ := s.answerAll(cl, d, func(i int) []byte { return append(make([]byte, 0, inputSize), command(i))[:inputSize] }, func(i int, err error) bool {
-			if command(i) == probeCount {
+	round := func(d time.Duration, even, odd bool) float64 {
+		fails := func(i int) bool { return [2]bool{even, odd}[i%2] }
+		rate, _ := s.answerAll(cl, d, func(i int) []byte { return input(i, fails(i)) }, func(i int, err error) bool {
+			if !fails(i) {
 				return err == nil
 			}
 			var trap *client.TrapError
@@ -271,11 +295,11 @@ func (s *benched) callFailing(cl *client.Client) {
 	}
 	for b.Loop() {
 		var good, bad, mixed, badRatios, mixedRatios []float64
-		round(roundLasts/3, probeCount, probeCount) // warm up
+		round(roundLasts/3, false, false) // warm up
 		for i := range benchRounds {
-			good = append(good, round(roundLasts, probeCount, probeCount))
-			bad = append(bad, round(roundLasts, probeTrap, probeTrap))
-			mixed = append(mixed, round(roundLasts, probeCount, probeTrap))
+			good = append(good, round(roundLasts, false, false))
+			bad = append(bad, round(roundLasts, true, true))
+			mixed = append(mixed, round(roundLasts, false, true))
 			badRatios, mixedRatios = append(badRatios, good[i]/bad[i]), append(mixedRatios, good[i]/mixed[i])
 		}
 		_, goodText := median(good)
